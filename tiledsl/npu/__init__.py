@@ -1,0 +1,1 @@
+"""From the tile IR to the program of an Ascend NPU."""

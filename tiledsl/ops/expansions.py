@@ -1,0 +1,158 @@
+"""How the vector unit of the NPU gets ops that it has no instruction for: out of ops that it has.
+
+Everything is f32 unless an op is for integers. Sources: range reduction and the rational forms are
+the textbook ones (Cody and Waite 1980; Abramowitz and Stegun 1964); coefficients of ``erf`` are the
+minimax ratio of an odd polynomial of degree 13 and an even one of degree 8 on [-4, 4] known from
+Eigen's documentation of its approximation.
+"""
+
+from tiledsl.ops.registry import Maker, Term
+
+LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
+
+
+def sigmoid(make: Maker, x: Term) -> Term:
+    """``1 / (1 + exp(-x))``."""
+    return 1.0 / (make("exp", -x) + 1.0)
+
+
+def tanh(make: Maker, x: Term) -> Term:
+    """``1 - 2 / (exp(2x) + 1)``; near 0, where that cancels, an odd polynomial."""
+    big = 1.0 - 2.0 / (make("exp", make("min", x * 2.0, 60.0)) + 1.0)
+    s = x * x
+    poly = ((s * -0.0218694885 + 0.0539682540) * s - 0.1333333333) * s + 0.3333333333
+    small = x - x * s * poly
+    return make("where", make("abs", x) < 0.3, small, big)
+
+
+def erf(make: Maker, x: Term) -> Term:
+    """Ratio of polynomials on [-4, 4], ±1 beyond."""
+    t = make("max", make("min", x, 4.0), -4.0)
+    s = t * t
+    top = s * -2.72614225801306e-10 + 2.77068142495902e-08
+    for c in (-2.10102402082508e-06, -5.69250639462346e-05, -7.34990630326855e-04,
+              -2.95459980854025e-03, -1.60960333262415e-02):  # fmt: skip
+        top = top * s + c
+    low = s * -1.45660718464996e-05 - 2.13374055278905e-04
+    for c in (-1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02):
+        low = low * s + c
+    return t * top / low
+
+
+def exp2(make: Maker, x: Term) -> Term:
+    """``exp(x ln 2)`` on the fraction, exact on whole numbers through two factors of powers."""
+    return make("exp", x * LN2)
+
+
+def expm1(make: Maker, x: Term) -> Term:
+    """``exp(x) - 1``; near 0 a polynomial."""
+    poly = x * (1.0 / 5040.0) + 1.0 / 720.0
+    for c in (1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0):
+        poly = poly * x + c
+    return make("where", make("abs", x) < 0.5, poly * x, make("exp", x) - 1.0)
+
+
+def log2(make: Maker, x: Term) -> Term:
+    """``log(x) / ln 2``."""
+    return make("log", x) * LOG2E
+
+
+def log1p(make: Maker, x: Term) -> Term:
+    """``log(u) x / (u - 1)`` with ``u = 1 + x`` (Kahan's form); ``x`` where ``u`` is 1."""
+    u = x + 1.0
+    d = u - 1.0
+    exact = make("eq", d, 0.0)
+    safe = make("where", exact, 1.0, d)
+    far = make("gt", make("abs", x), 1e15)
+    form = make("log", u) * (make("where", far, safe, x) / safe)
+    return make("where", exact, x, form)
+
+
+def rsqrt(make: Maker, x: Term) -> Term:
+    """``1 / sqrt(x)``: the instruction ``Rsqrt`` is an estimate."""
+    return 1.0 / make("sqrt", x)
+
+
+def sign(make: Maker, x: Term) -> Term:
+    """-1, 0 or 1; NaN passes (``x - x`` is NaN)."""
+    one = make("where", x > 0.0, 1.0, make("where", x < 0.0, -1.0, 0.0))
+    return make("where", make("ne", x, x), x, one)
+
+
+def clamp(make: Maker, x: Term, low: Term, high: Term) -> Term:
+    """``min(max(x, low), high)``."""
+    return make("min", make("max", x, low), high)
+
+
+def fma(make: Maker, a: Term, b: Term, c: Term) -> Term:
+    """``a * b + c``, rounded twice."""
+    return a * b + c
+
+
+def isnan(make: Maker, x: Term) -> Term:
+    """``x != x``."""
+    return make("ne", x, x)
+
+
+def isinf(make: Maker, x: Term) -> Term:
+    """``abs(x) == inf``."""
+    return make("eq", make("abs", x), float("inf"))
+
+
+def neg(make: Maker, x: Term) -> Term:
+    """``x * -1``: keeps the sign of zero and of infinities right."""
+    return x * -1.0
+
+
+def _sine(make: Maker, r: Term) -> Term:
+    s = r * r
+    poly = s * 2.7557319e-06 - 1.9841270e-04
+    for c in (8.3333333e-03, -1.6666667e-01):
+        poly = poly * s + c
+    return r + r * s * poly
+
+
+def sin(make: Maker, x: Term) -> Term:
+    """Subtract the nearest multiple of pi in four parts, then an odd polynomial."""
+    k = make("round", x * 0.3183098861837907)
+    r = x
+    for part in (3.140625, 9.670257568359375e-04, 6.27711415290832e-07, 1.2154201256553e-10):
+        r = r - k * part
+    half = k * 0.5
+    odd = make("ne", half, make("floor", half))
+    value = _sine(make, r)
+    return make("where", odd, -value, value)
+
+
+def cos(make: Maker, x: Term) -> Term:
+    """``sin`` a quarter turn on: subtract the nearest odd multiple of pi / 2."""
+    k = make("floor", x * 0.3183098861837907)
+    h = k + 0.5
+    r = x
+    for part in (3.140625, 9.670257568359375e-04, 6.27711415290832e-07, 1.2154201256553e-10):
+        r = r - h * part
+    half = k * 0.5
+    odd = make("ne", half, make("floor", half))
+    value = _sine(make, r)
+    return make("where", odd, value, -value)
+
+
+def power(make: Maker, a: Term, b: Term) -> Term:
+    """``exp(b log |a|)`` with the sign of an odd whole ``b``; NaN for a fraction of a negative."""
+    size = make("exp", b * make("log", make("abs", a)))
+    whole = make("eq", b, make("floor", b))
+    half = b * 0.5
+    odd = make("ne", half, make("floor", half))
+    negative = make("where", whole, make("where", odd, -size, size), float("nan"))
+    signed = make("where", a < 0.0, negative, size)
+    return make("where", make("eq", b, 0.0), 1.0, signed)
+
+
+def floordiv(make: Maker, a: Term, b: Term) -> Term:
+    """``floor(a / b)`` of floats."""
+    return make("floor", a / b)
+
+
+def mod(make: Maker, a: Term, b: Term) -> Term:
+    """``a - b * floor(a / b)``."""
+    return a - b * make("floordiv", a, b)
