@@ -1,0 +1,130 @@
+"""The compiler: a file's text in, checked kernels out, and from each a program and its files.
+
+``build`` is the whole line: parse → check → tile IR → schedule → program → files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiledsl.diagnostics import CompileError, Diagnostic, Report
+from tiledsl.runtime.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from tiledsl.check import Module
+    from tiledsl.ir import Binding, Kernel, OpGraph
+    from tiledsl.runtime.devices import Compiled
+    from tiledsl.runtime.kernel import Module as RuntimeModule
+
+# What can be built for, and what each is.
+TARGETS = {
+    "ascend910b1": "Ascend C for 24 cube and 48 vector cores",
+    "ascend910b2": "Ascend C for 24 cube and 48 vector cores",
+    "ascend910b3": "Ascend C for 20 cube and 40 vector cores",
+    "ascend910b4": "Ascend C for 20 cube and 40 vector cores",
+    "ascend310p": "Ascend C for 8 unified cores",
+    "cuda.sm80": "CUDA C for compute capability 8.0",
+    "cuda.sm90": "CUDA C for compute capability 9.0",
+    "numpy": "the NumPy module that the simulator runs",
+}
+NUMPY_CHIP = "ascend910b3"
+
+
+def load(path: str | Path, *, search: tuple[str | Path, ...] = ()) -> "RuntimeModule":
+    """Return the kernels and ops of a file; raise `CompileError` with all that is wrong in it."""
+    from tiledsl.runtime.kernel import Kernel as RuntimeKernel
+    from tiledsl.runtime.kernel import Module as RuntimeModule
+
+    module = checked(Path(path), search=tuple(map(Path, search)))
+    compiler = ModuleCompiler(module)
+    headers = {n: (module.kernels.get(n) or module.ops[n]).item for n in module.own}
+    return RuntimeModule(
+        module.source.name, {n: RuntimeKernel(h, compiler) for n, h in headers.items()}
+    )
+
+
+def checked(path: Path, *, search: tuple[Path, ...] = ()) -> "Module":
+    """Return the module of a file in which the checker finds no error."""
+    from tiledsl.check import check_module, load_module
+
+    module = load_module(path, search=search)
+    report = Report()
+    for diagnostic in check_module(module):
+        report.add(diagnostic)
+    report.raise_errors()
+    return module
+
+
+def check_file(path: Path, *, search: tuple[Path, ...] = ()) -> list[Diagnostic]:
+    """Return all that is wrong with a file, warnings included, in order of place."""
+    from tiledsl.check import check_module, load_module
+
+    try:
+        return check_module(load_module(path, search=search))
+    except CompileError as error:
+        return list(error.diagnostics)
+
+
+def compile_kernel(
+    module: "Module", kernel: "Kernel", target: str, tiles: Mapping[str, int]
+) -> "Compiled":
+    """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule."""
+    from tiledsl.runtime.devices import Compiled
+    from tiledsl.schedule import plan_for
+
+    if target not in TARGETS:
+        raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    if target.startswith("cuda."):
+        from tiledsl import gpu
+
+        plan = plan_for(module, kernel, target, tiles)
+        sizes = gpu.choose_tiles(kernel, target, plan.tiles)
+        return Compiled(kernel, target, sizes, gpu.lower(kernel, sizes, target))
+    from dataclasses import replace
+
+    from tiledsl import npu
+    from tiledsl.chips import load as load_chip
+
+    chip = load_chip(NUMPY_CHIP if target == "numpy" else target)
+    plan = plan_for(module, kernel, chip.name, tiles)
+    plan = replace(plan, tiles=npu.choose_tiles(kernel, chip, plan.tiles))
+    return Compiled(kernel, target, plan.tiles, npu.lower(kernel, chip, plan))
+
+
+def emit(compiled: "Compiled") -> dict[str, str]:
+    """Return the files of a compiled kernel, by name."""
+    from tiledsl.npu.program import Program
+
+    program = compiled.program
+    if not isinstance(program, Program):
+        from tiledsl.backends import cuda
+
+        return cuda.emit(program)
+    if compiled.target == "numpy":
+        from tiledsl.backends import numpy
+
+        return numpy.emit(program)
+    from tiledsl.backends import ascend
+
+    return ascend.emit(program)
+
+
+class ModuleCompiler:
+    """The compiler for the kernels of one module, as `tiledsl.runtime.kernel` wants it."""
+
+    def __init__(self, module: "Module") -> None:
+        self.module = module
+
+    def instantiate(self, name: str, binding: "Binding") -> "Kernel | OpGraph":
+        """Return the tile IR of a kernel or op for one binding."""
+        from tiledsl.check import instantiate
+
+        return instantiate(self.module, name, binding)
+
+    def compile(self, kernel: "Kernel", target: str, tiles: Mapping[str, int]) -> "Compiled":
+        """Return its program for a target."""
+        return compile_kernel(self.module, kernel, target, tiles)
+
+    def emit(self, compiled: "Compiled") -> dict[str, str]:
+        """Return its files."""
+        return emit(compiled)

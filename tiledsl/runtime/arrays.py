@@ -1,0 +1,44 @@
+"""NumPy arrays and the element types of the language."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tiledsl.ops.registry import Array
+from tiledsl.runtime.errors import ArgumentError
+from tiledsl.types import DType
+
+_BY_NUMPY = {dtype.numpy: dtype for dtype in DType}
+
+
+def element_type(array: Array) -> DType | None:
+    """Return the element type of ``array``; `None` where the language has none like it."""
+    return _BY_NUMPY.get(array.dtype)
+
+
+def describe(array: Array) -> str:
+    """Return the type of ``array`` in the words of the language: ``f16[3, 5]``."""
+    dtype = element_type(array)
+    return f"{dtype or array.dtype}[{', '.join(map(str, array.shape))}]"
+
+
+def as_array(name: str, value: object, expected: str) -> Array:
+    """Return ``value`` if it is an array; an `ArgumentError` that names the argument if not."""
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if hasattr(value, "__array__") and not isinstance(value, int | float | bool):
+        return np.asarray(value)
+    raise ArgumentError(f"{name}: expected an array {expected}, got {type(value).__name__}")
+
+
+def poisoned(shape: Sequence[int], dtype: DType) -> Array:
+    """Return a new array filled with what no kernel writes by chance: NaN, or bytes of 0x5A."""
+    if dtype.is_float:
+        return np.full(shape, np.nan, dtype.numpy)
+    if dtype.bits < 8:
+        return np.full(shape, 5, dtype.numpy)
+    array = np.empty(shape, dtype.numpy)
+    array.reshape(-1).view(np.uint8)[...] = 0x5A
+    return array

@@ -1,0 +1,151 @@
+"""The places where a compiled kernel can run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiledsl.ir import Kernel
+from tiledsl.ops.registry import Array
+from tiledsl.runtime.errors import ArgumentError
+from tiledsl.runtime.evaluate import Number, evaluate
+from tiledsl.runtime.launch import Launch
+
+if TYPE_CHECKING:
+    from tiledsl.gpu.program import Program as GpuProgram
+    from tiledsl.npu.program import Program as NpuProgram
+
+# A device and the target that it runs when none is named.
+DEVICES = {
+    "sim": "ascend910b3",
+    "ascend-host": "ascend910b3",
+    "cuda-host": "cuda.sm80",
+    "cuda": "cuda.sm80",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A kernel with its tile sizes, lowered for one target."""
+
+    kernel: Kernel = field(repr=False)
+    target: str
+    tiles: Mapping[str, int]
+    program: "NpuProgram | GpuProgram" = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a device tells of one kernel's run."""
+
+    kernel: str
+    cycles: int | None
+    microseconds: float | None
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a compiled kernel, in place on ``arrays``; ``files`` renders its sources."""
+
+    compiled: Compiled
+    arrays: dict[str, Array]
+    dims: Mapping[str, int]
+    scalars: Mapping[str, Number]
+    files: Callable[[], dict[str, str]]
+    hazards: bool
+
+
+def target_of(device: str, chip: str | None) -> str:
+    """Return the target to build for; an `ArgumentError` where the device cannot run it."""
+    if device not in DEVICES:
+        raise ArgumentError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
+    target = chip or DEVICES[device]
+    if target.startswith("cuda.") != device.startswith("cuda"):
+        raise ArgumentError(f"chip: {device} runs no {target}")
+    return target
+
+
+def run_on(
+    device: str,
+    compiled: Compiled,
+    launch: Launch,
+    emit: Callable[[Compiled], dict[str, str]],
+    *,
+    hazards: bool = False,
+) -> Run:
+    """Run on the arrays of ``launch``, in place."""
+    arrays = launch.arrays | _tables(compiled.kernel)
+    job = Job(
+        compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), hazards=hazards
+    )
+    return _RUNNERS[device](job)
+
+
+def _tables(kernel: Kernel) -> dict[str, Array]:
+    """Return the constant tensors that the kernel reads."""
+    found: dict[str, Array] = {}
+    for table in kernel.tables:
+        shape = tuple(int(evaluate(size, {}, {}, {})) for size in table.shape)
+        found[table.name] = np.array(table.values, table.dtype.numpy).reshape(shape)
+    return found
+
+
+def _simulate(job: Job) -> Run:
+    from tiledsl.chips import load
+    from tiledsl.npu.program import Program
+    from tiledsl.simulator import simulate
+
+    program = job.compiled.program
+    assert isinstance(program, Program)
+    chip = load(job.compiled.target)
+    result = simulate(program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards)
+    name = job.compiled.kernel.name
+    return Run(name, round(result.cycles), float(result.microseconds), result.report())
+
+
+def _ascend_host(job: Job) -> Run:
+    from tiledsl.chips import load
+    from tiledsl.npu.program import Program
+    from tiledsl.runtime.ascend_host import run_ascend_host
+
+    program = job.compiled.program
+    assert isinstance(program, Program)
+    chip = load(job.compiled.target)
+    cores = chip.cube_cores if program.mixed else chip.vector_cores
+    run_ascend_host(program, job.files(), job.arrays, job.dims, job.scalars, cores=cores)
+    return _silent(job, "ascend-host")
+
+
+def _cuda_host(job: Job) -> Run:
+    from tiledsl.gpu.program import Program
+    from tiledsl.runtime.cuda_host import run_cuda_host
+
+    program = job.compiled.program
+    assert isinstance(program, Program)
+    run_cuda_host(program, job.files(), job.arrays, job.dims, job.scalars)
+    return _silent(job, "cuda-host")
+
+
+def _cuda(job: Job) -> Run:
+    from tiledsl.gpu.program import Program
+    from tiledsl.runtime.cuda import run_cuda
+
+    program = job.compiled.program
+    assert isinstance(program, Program)
+    run_cuda(program, job.files(), job.arrays, job.dims, job.scalars)
+    return _silent(job, "cuda")
+
+
+def _silent(job: Job, device: str) -> Run:
+    name = job.compiled.kernel.name
+    return Run(name, None, None, f"{name}: ran on {device}, built for {job.compiled.target}\n")
+
+
+_RUNNERS: dict[str, Callable[[Job], Run]] = {
+    "sim": _simulate,
+    "ascend-host": _ascend_host,
+    "cuda-host": _cuda_host,
+    "cuda": _cuda,
+}

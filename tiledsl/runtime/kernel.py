@@ -1,0 +1,253 @@
+"""Kernels that are called on NumPy arrays."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tiledsl.ir import Binding, OpGraph, Tensor
+from tiledsl.ir import Kernel as KernelIR
+from tiledsl.ops.registry import Array
+from tiledsl.runtime.binding import Header, arguments, first_binding, specialise, written
+from tiledsl.runtime.devices import Compiled, Run, run_on, target_of
+from tiledsl.runtime.errors import ArgumentError
+from tiledsl.runtime.evaluate import Number, evaluate
+from tiledsl.runtime.launch import Launch, allocate, prepare
+from tiledsl.syntax import tree
+from tiledsl.types import DType
+
+
+class Compiler(Protocol):
+    """What a kernel is compiled with: the driver's functions, for one module."""
+
+    def instantiate(self, name: str, binding: Binding) -> KernelIR | OpGraph:
+        """Return the kernel or op ``name`` for one binding."""
+
+    def compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
+        """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule."""
+
+    def emit(self, compiled: Compiled) -> dict[str, str]:
+        """Return the files of a compiled kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter or an output as its author wrote it."""
+
+    name: str
+    type: str
+    kind: str
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run has given; cycles and microseconds are the simulator's, else `None`.
+
+    ``outputs`` has the outputs and the arrays that were updated in place.
+    """
+
+    outputs: dict[str, Array]
+    runs: tuple[Run, ...] = field(repr=False)
+
+    @property
+    def cycles(self) -> int | None:
+        """The cycles of all steps, one after the other."""
+        counts = [run.cycles for run in self.runs if run.cycles is not None]
+        return sum(counts) if len(counts) == len(self.runs) else None
+
+    @property
+    def microseconds(self) -> float | None:
+        """The time of all steps, one after the other."""
+        times = [run.microseconds for run in self.runs if run.microseconds is not None]
+        return sum(times) if len(times) == len(self.runs) else None
+
+    def report(self) -> str:
+        """Return what the device tells of the run, step by step."""
+        return "\n".join(run.report for run in self.runs)
+
+
+class Kernel:
+    """A kernel or an op of a module."""
+
+    def __init__(self, header: Header, compiler: Compiler) -> None:
+        self._header = header
+        self._compiler = compiler
+        self._instances: dict[Binding, KernelIR | OpGraph] = {}
+        self._compiled: dict[tuple[Binding, str, str, tuple[tuple[str, int], ...]], Compiled] = {}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._header.name.id
+
+    @property
+    def doc(self) -> str:
+        """The comment above it."""
+        return self._header.doc
+
+    @property
+    def generics(self) -> dict[str, tuple[str, ...]]:
+        """The names of its element types, each with its choices."""
+        return {g.name.id: tuple(c.id for c in g.choices) for g in self._header.generics}
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """Its parameters, in order."""
+        return tuple(map(_param, self._header.params))
+
+    @property
+    def outputs(self) -> tuple[Param, ...]:
+        """Its outputs, in order."""
+        return tuple(map(_param, self._header.outputs))
+
+    @property
+    def source(self) -> str:
+        """Its text."""
+        return self._header.span.text
+
+    def __repr__(self) -> str:
+        return f"<tiledsl kernel {self.name} of {self._header.span.source.name}>"
+
+    def __call__(self, *args: object, **named: object) -> Array | tuple[Array, ...]:
+        """Run in the simulator and return the output, or a tuple where there are several.
+
+        A kernel without outputs returns what it updated in place.
+        """
+        outputs = self._run(arguments(self._header, args, named)).outputs
+        wanted = [p.name.id for p in self._header.outputs]
+        arrays = tuple(outputs[name] for name in wanted or outputs)
+        return arrays[0] if len(arrays) == 1 else arrays
+
+    def run(
+        self,
+        args: Mapping[str, object] | Sequence[object],
+        *,
+        device: str = "sim",
+        chip: str | None = None,
+        types: Mapping[str, str | DType] | None = None,
+        dims: Mapping[str, int] | None = None,
+        tiles: Mapping[str, int] | None = None,
+        hazards: bool = False,
+    ) -> Result:
+        """Run on ``device``: ``sim``, ``ascend-host``, ``cuda-host`` or ``cuda``.
+
+        ``chip`` is the target, where it is not the device's usual one. ``types`` and ``dims`` name
+        what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all.
+        With ``hazards`` the simulator also looks for missing flags and the like.
+        """
+        by_name = isinstance(args, Mapping)
+        given = arguments(self._header, () if by_name else tuple(args), args if by_name else {})
+        return self._run(given, device, chip, types or {}, dims or {}, tiles or {}, hazards=hazards)
+
+    def build(
+        self,
+        target: str,
+        *,
+        types: Mapping[str, str | DType] | None = None,
+        consts: Mapping[str, Number] | None = None,
+        dims: Mapping[str, int] | None = None,
+        tiles: Mapping[str, int] | None = None,
+    ) -> dict[str, str]:
+        """Return the files for ``target`` by name.
+
+        A generic that ``types`` does not name takes its first choice; ``dims`` are pinned.
+        """
+        binding = first_binding(self._header, types or {}, consts or {}, dims or {})
+        graph = self.instance(binding)
+        kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
+        files: dict[str, str] = {}
+        for kernel in kernels:
+            files |= self._compiler.emit(self._compile(kernel, target, tiles or {}))
+        return files
+
+    def instance(self, binding: Binding) -> KernelIR | OpGraph:
+        """Return the tile IR for one binding."""
+        if binding not in self._instances:
+            self._instances[binding] = self._compiler.instantiate(self.name, binding)
+        return self._instances[binding]
+
+    def _run(
+        self,
+        given: dict[str, object],
+        device: str = "sim",
+        chip: str | None = None,
+        types: Mapping[str, str | DType] | None = None,
+        dims: Mapping[str, int] | None = None,
+        tiles: Mapping[str, int] | None = None,
+        *,
+        hazards: bool = False,
+    ) -> Result:
+        target = target_of(device, chip)
+        graph = self.instance(specialise(self._header, given, types or {}))
+        launch = prepare(graph, given, dims or {})
+        _know_tiles(graph, tiles or {})
+        runs: list[Run] = []
+        for kernel, inner in _steps(graph, launch):
+            compiled = self._compile(kernel, target, tiles or {})
+            runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))
+        launch.finish()
+        return Result(launch.outputs, tuple(runs))
+
+    def _compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
+        every = dict.fromkeys(kernel.tile_sizes, tiles["*"]) if "*" in tiles else {}
+        own = every | {name: size for name, size in tiles.items() if name in kernel.tile_sizes}
+        key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())))
+        if key not in self._compiled:
+            self._compiled[key] = self._compiler.compile(kernel, target, own)
+        return self._compiled[key]
+
+
+class Module(Mapping[str, Kernel]):
+    """The kernels and ops of a file, by name."""
+
+    def __init__(self, name: str, kernels: Mapping[str, Kernel]) -> None:
+        self.name = name
+        self._kernels = dict(kernels)
+
+    def __getitem__(self, name: str) -> Kernel:
+        return self._kernels[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kernels)
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    def __repr__(self) -> str:
+        return f"<tiledsl module {self.name}: {', '.join(self._kernels)}>"
+
+
+def _param(param: tree.Param) -> Param:
+    return Param(param.name.id, written(param), param.kind, param.default is not None)
+
+
+def _know_tiles(graph: KernelIR | OpGraph, tiles: Mapping[str, int]) -> None:
+    kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
+    known = {name for kernel in kernels for name in kernel.tile_sizes}
+    for name, size in tiles.items():
+        if name != "*" and name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise ArgumentError(f"{graph.name}: tiles: no tile size `{name}`; there are {listed}")
+        if size < 1:
+            raise ArgumentError(f"{graph.name}: tiles: {name}: expected at least 1, got {size}")
+
+
+def _steps(graph: KernelIR | OpGraph, launch: Launch) -> Iterator[tuple[KernelIR, Launch]]:
+    """Yield each kernel with its launch, in the order in which they run."""
+    if isinstance(graph, KernelIR):
+        yield graph, launch
+        return
+    for temp in graph.temps:
+        launch.arrays[temp.name] = allocate(temp, launch)
+    for step in graph.steps:
+        given: dict[str, object] = {}
+        for param, arg in zip(step.kernel.params, step.args, strict=True):
+            if isinstance(arg, Tensor):
+                given[param.name] = launch.arrays[arg.name]
+            else:
+                given[param.name] = evaluate(arg, launch.dims, launch.scalars, launch.arrays)
+        outputs = zip(step.kernel.outputs, step.outputs, strict=True)
+        ready = {mine.name: launch.arrays[theirs.name] for mine, theirs in outputs}
+        inner = prepare(step.kernel, given, {}, ready)
+        yield step.kernel, inner
+        inner.finish()
