@@ -70,7 +70,7 @@ class Kernel:
     """A kernel or an op of a module."""
 
     def __init__(self, header: Header, compiler: Compiler) -> None:
-        self._header = header
+        self.header = header
         self._compiler = compiler
         self._instances: dict[Binding, KernelIR | OpGraph] = {}
         self._compiled: dict[tuple[Binding, str, str, tuple[tuple[str, int], ...]], Compiled] = {}
@@ -78,43 +78,43 @@ class Kernel:
     @property
     def name(self) -> str:
         """Its name."""
-        return self._header.name.id
+        return self.header.name.id
 
     @property
     def doc(self) -> str:
         """The comment above it."""
-        return self._header.doc
+        return self.header.doc
 
     @property
     def generics(self) -> dict[str, tuple[str, ...]]:
         """The names of its element types, each with its choices."""
-        return {g.name.id: tuple(c.id for c in g.choices) for g in self._header.generics}
+        return {g.name.id: tuple(c.id for c in g.choices) for g in self.header.generics}
 
     @property
     def params(self) -> tuple[Param, ...]:
         """Its parameters, in order."""
-        return tuple(map(_param, self._header.params))
+        return tuple(map(_param, self.header.params))
 
     @property
     def outputs(self) -> tuple[Param, ...]:
         """Its outputs, in order."""
-        return tuple(map(_param, self._header.outputs))
+        return tuple(map(_param, self.header.outputs))
 
     @property
     def source(self) -> str:
         """Its text."""
-        return self._header.span.text
+        return self.header.span.text
 
     def __repr__(self) -> str:
-        return f"<tiledsl kernel {self.name} of {self._header.span.source.name}>"
+        return f"<tiledsl kernel {self.name} of {self.header.span.source.name}>"
 
     def __call__(self, *args: object, **named: object) -> Array | tuple[Array, ...]:
         """Run in the simulator and return the output, or a tuple where there are several.
 
         A kernel without outputs returns what it updated in place.
         """
-        outputs = self._run(arguments(self._header, args, named)).outputs
-        wanted = [p.name.id for p in self._header.outputs]
+        outputs = self._run(arguments(self.header, args, named)).outputs
+        wanted = [p.name.id for p in self.header.outputs]
         arrays = tuple(outputs[name] for name in wanted or outputs)
         return arrays[0] if len(arrays) == 1 else arrays
 
@@ -135,8 +135,11 @@ class Kernel:
         what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all.
         With ``hazards`` the simulator also looks for missing flags and the like.
         """
-        by_name = isinstance(args, Mapping)
-        given = arguments(self._header, () if by_name else tuple(args), args if by_name else {})
+        given = (
+            arguments(self.header, (), args)
+            if isinstance(args, Mapping)
+            else arguments(self.header, args, {})
+        )
         return self._run(given, device, chip, types or {}, dims or {}, tiles or {}, hazards=hazards)
 
     def build(
@@ -150,15 +153,19 @@ class Kernel:
     ) -> dict[str, str]:
         """Return the files for ``target`` by name.
 
-        A generic that ``types`` does not name takes its first choice; ``dims`` are pinned.
+        A generic that ``types`` does not name takes its first choice; ``dims`` are pinned. The
+        files of an op are in one folder a kernel.
         """
-        binding = first_binding(self._header, types or {}, consts or {}, dims or {})
+        binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
         kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
-        files: dict[str, str] = {}
-        for kernel in kernels:
-            files |= self._compiler.emit(self._compile(kernel, target, tiles or {}))
-        return files
+        emitted = {
+            kernel.name: self._compiler.emit(self._compile(kernel, target, tiles or {}))
+            for kernel in kernels
+        }
+        if isinstance(graph, KernelIR):
+            return emitted[graph.name]
+        return {f"{k}/{name}": text for k, files in emitted.items() for name, text in files.items()}
 
     def instance(self, binding: Binding) -> KernelIR | OpGraph:
         """Return the tile IR for one binding."""
@@ -178,7 +185,7 @@ class Kernel:
         hazards: bool = False,
     ) -> Result:
         target = target_of(device, chip)
-        graph = self.instance(specialise(self._header, given, types or {}))
+        graph = self.instance(specialise(self.header, given, types or {}))
         launch = prepare(graph, given, dims or {})
         _know_tiles(graph, tiles or {})
         runs: list[Run] = []

@@ -1,0 +1,169 @@
+"""Tests run: every case on a device, against the reference, shrunk where it fails."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tiledsl.check import Module
+from tiledsl.diagnostics import CompileError
+from tiledsl.ir import Kernel, OpGraph, Tensor
+from tiledsl.ops.registry import Array
+from tiledsl.reference import evaluate_reference
+from tiledsl.runtime.errors import ArgumentError, DeviceError
+from tiledsl.runtime.kernel import Kernel as RuntimeKernel
+from tiledsl.runtime.kernel import Result
+from tiledsl.runtime.launch import prepare
+from tiledsl.testing.cases import Case, Limit, Plan, plan_of
+from tiledsl.testing.compare import compare
+from tiledsl.testing.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where cases run, and how."""
+
+    device: str = "sim"
+    chip: str | None = None
+    tiles: dict[str, int] = field(default_factory=dict)
+    seed: int = 0
+    hazards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case; it passed if ``failure`` is empty."""
+
+    case: Case
+    failure: str = ""
+    result: Result | None = None
+    errors: tuple[tuple[str, float], ...] = ()
+
+
+def tests_of(module: Module) -> Iterator[Plan]:
+    """Yield what the tests of a module ask for, in the order of the file."""
+    for name in module.own:
+        for test in module.tests.get(name, ()):
+            yield plan_of(test)
+
+
+def run_case(
+    module: Module, kernel: RuntimeKernel, plan: Plan, case: Case, options: Options
+) -> Outcome:
+    """Run one case and compare what it gives with the reference, where there is one."""
+    try:
+        inputs = Inputs(kernel, case, plan, options.seed)
+        wanted = _reference(module, inputs)
+    except (ArgumentError, CompileError) as error:
+        return _refused(plan, case, error)
+    try:
+        result = kernel.run(
+            inputs.arguments,
+            device=options.device,
+            chip=options.chip,
+            types=inputs.types,
+            dims=inputs.dims,
+            tiles=options.tiles,
+            hazards=options.hazards,
+        )
+    except ArgumentError as error:
+        return _refused(plan, case, error)
+    except (CompileError, DeviceError) as error:
+        return Outcome(case, str(error).rstrip())
+    if plan.fails:
+        return Outcome(case, f'it ran, but "{plan.fails}" was to stop it', result)
+    return _judge(inputs.graph, plan, case, result, wanted, options)
+
+
+def shrink(outcome: Outcome, again: Callable[[Case], Outcome], attempts: int = 60) -> Outcome:
+    """Return the failure with the smallest sizes found in so many runs."""
+    smallest = outcome
+    progress = True
+    while progress:
+        progress = False
+        for name, value in smallest.case.values:
+            if isinstance(value, bool | str | float):
+                continue
+            for size in _smaller(value):
+                if attempts == 0:
+                    return smallest
+                attempts -= 1
+                candidate = again(smallest.case.with_value(name, size))
+                if candidate.failure and _kind(candidate) == _kind(outcome):
+                    smallest, progress = candidate, True
+                    break
+    return smallest
+
+
+def repeat_command(path: str, plan: Plan, case: Case, options: Options) -> str:
+    """Return the command that runs a case once more."""
+    words = ["tiledsl run", f"{path}:{plan.name}", *str(case).split()]
+    words += [f"--set {name}={size}" for name, size in options.tiles.items()]
+    if options.device != "sim":
+        words.append(f"--device {options.device}")
+    if options.chip:
+        words.append(f"--chip {options.chip}")
+    if options.seed:
+        words.append(f"--seed {options.seed}")
+    return " ".join(words)
+
+
+def _smaller(value: int) -> Iterator[int]:
+    tried = {value}
+    for size in (1, 2, value // 2, value - 1):
+        if 0 < size < value and size not in tried:
+            tried.add(size)
+            yield size
+
+
+def _kind(outcome: Outcome) -> str:
+    """Return a failure without its numbers: a shrunk case is to fail in the same way."""
+    letters = "".join(" " if c.isdigit() else c for c in outcome.failure)
+    return " ".join(letters.split("differ")[0].split())[:40]
+
+
+def _reference(module: Module, inputs: Inputs) -> dict[str, Array]:
+    if inputs.graph.name not in module.references:
+        return {}
+    copies = {
+        name: value.copy() if hasattr(value, "copy") else value
+        for name, value in inputs.arguments.items()
+    }
+    launch = prepare(inputs.graph, copies, inputs.dims)
+    return evaluate_reference(module, inputs.graph, launch.arrays, launch.dims, launch.scalars)
+
+
+def _refused(plan: Plan, case: Case, error: Exception) -> Outcome:
+    text = str(error).rstrip()
+    if plan.fails and plan.fails in text:
+        return Outcome(case)
+    if plan.fails:
+        return Outcome(case, f'it was refused, but not with "{plan.fails}": {text}')
+    return Outcome(case, text)
+
+
+def _judge(
+    graph: Kernel | OpGraph,
+    plan: Plan,
+    case: Case,
+    result: Result,
+    wanted: dict[str, Array],
+    options: Options,
+) -> Outcome:
+    failures: list[str] = []
+    errors: list[tuple[str, float]] = []
+    tensors = {t.name: t for t in (*graph.params, *graph.outputs) if isinstance(t, Tensor)}
+    for name, want in wanted.items():
+        got = result.outputs[name].reshape(want.shape)
+        found = compare(got, want, tensors[name].dtype, plan.tolerance, exact=plan.exact)
+        errors.append((name, found.worst))
+        if found.text:
+            failures.append(f"{name}: {found.text}")
+    failures += [text for limit in plan.limits if (text := _slow(limit, result, options))]
+    return Outcome(case, "\n".join(failures), result, tuple(errors))
+
+
+def _slow(limit: Limit, result: Result, options: Options) -> str:
+    if options.device != "sim" or (options.chip or "ascend910b3") != limit.target:
+        return ""
+    assert result.cycles is not None
+    kept = result.cycles <= limit.limit if limit.op == "<=" else result.cycles < limit.limit
+    return "" if kept else f"{result.cycles} cycles, expected {limit.op} {limit.limit:g}"
