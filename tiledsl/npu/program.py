@@ -381,6 +381,9 @@ class LoadB(Instruction):
     Without ``transposed`` the L1 tile holds ``k`` x ``n``; with it, ``n`` x ``k``. Fractal (i, j)
     of L0B, C0 rows of k x 16 columns of n, stored n-major (16 x C0), is at
     ``(i * ceil(n / 16) + j) * 16 * C0``.
+
+    `LoadA` and `LoadB` with ``k`` = 0 write zeros: ``round_up(m or n, 16) * C0`` elements from ``dst``
+    on, one fractal of depth (Ascend C: ``InitConstValue``), for the `Mmad` that follows.
     """
 
     dst: Ref
@@ -396,7 +399,9 @@ class Mmad(Instruction):
     """M: ``dst (+)= a @ b`` into L0C (Nz of f32 or i32: 16 x 16 fractals, column by column).
 
     Element (r, c) at ``(c // 16) * round_up(m, 16) * 16 + r * 16 + c % 16``. ``first`` (bool)
-    overwrites ``dst``. Only ``k`` products are summed, whatever the fractals hold beyond.
+    overwrites ``dst``. Only ``k`` products are summed, whatever the fractals hold beyond. With
+    ``k`` = 0 and ``first`` it writes zeros (the product of the zeros that `LoadA` and `LoadB` left);
+    with ``k`` = 0 else nothing.
     """
 
     dst: Ref

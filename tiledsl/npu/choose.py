@@ -1,0 +1,69 @@
+"""Choose the tile sizes that nobody has set, so that everything fits the chip."""
+
+from collections.abc import Mapping
+
+from tiledsl import ir
+from tiledsl.chips import Chip
+from tiledsl.diagnostics import CompileError
+from tiledsl.npu.errors import OverCapacity
+from tiledsl.npu.lower import lower
+from tiledsl.scalar import Axis, TileSize
+from tiledsl.schedule import Plan
+
+FIRST = {"m": 128, "n": 256, "k": 64, "row": 8192, "rows": 64}
+
+
+def choose_tiles(kernel: ir.Kernel, chip: Chip, fixed: Mapping[str, int]) -> dict[str, int]:
+    """Return a size for every name in ``kernel.tile_sizes``; those in ``fixed`` stay.
+
+    Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
+    sides of a product) and halves the one that frees most until the kernel fits. Raises
+    `CompileError` where even the smallest do not.
+    """
+    sizes = {**_first(kernel), **fixed}
+    while True:
+        try:
+            lower(kernel, chip, Plan(sizes))
+            return sizes
+        except CompileError as error:
+            free = {n: s for n, s in sizes.items() if n not in fixed and s > 16}
+            over = [d for d in error.diagnostics if isinstance(d, OverCapacity)]
+            if not over or not free:
+                raise
+            excess = over[0].needed / over[0].capacity
+            largest = max(free, key=lambda name: (free[name], name))
+            step = 4 if excess > 6 else 2
+            sizes[largest] = max(16, sizes[largest] // step)
+
+
+def _first(kernel: ir.Kernel) -> dict[str, int]:
+    """Return sizes to start from."""
+    sides: dict[str, str] = {}
+    for s in ir.statements(kernel.body):
+        if isinstance(s, ir.Contract) and not _thin(s):
+            shared = set(s.axes)
+            for axes, side in ((s.a.type.axes, "m"), (s.b.type.axes, "n")):
+                for axis in axes:
+                    _note(sides, axis, "k" if axis in shared else side)
+    product = bool(sides)
+    for s in ir.statements(kernel.body):
+        if not isinstance(s, ir.Load | ir.Store):
+            continue
+        order = [axis for i in s.index for axis, _ in i.terms]
+        for axis in order:
+            _note(sides, axis, "n" if product else "row" if axis is order[-1] else "rows")
+    return {name: FIRST[sides.get(name, "rows")] for name in kernel.tile_sizes}
+
+
+def _thin(s: ir.Contract) -> bool:
+    shared = set(s.axes)
+    return not (set(s.a.type.axes) - shared and set(s.b.type.axes) - shared)
+
+
+def _name(axis: Axis) -> str:
+    return axis.tile.name if isinstance(axis.tile, TileSize) else ""
+
+
+def _note(sides: dict[str, str], axis: Axis, side: str) -> None:
+    if _name(axis):
+        sides.setdefault(_name(axis), side)

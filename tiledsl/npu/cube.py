@@ -1,0 +1,171 @@
+"""The cube's share of a kernel: matrix tiles through L1 and L0, products, results to global memory."""
+
+from dataclasses import dataclass, replace
+
+from tiledsl import ir
+from tiledsl.npu import program as npu
+from tiledsl.npu.frame import Frame, Loop
+from tiledsl.scalar import (
+    ONE, ZERO, Axis, Literal, Local, Scalar, add, apply, integer, maximum, minimum, mul, round_up, sub,
+)  # fmt: skip
+from tiledsl.types import DType
+
+L0_BYTES = 64 * 1024
+INPUTS = {DType.F16: DType.F32, DType.BF16: DType.F32, DType.F32: DType.F32, DType.I8: DType.I32}
+
+
+@dataclass(eq=False)
+class Matrix:
+    """An operand in L1: NZ, ``rows`` x ``cols`` of a source in the order in which it is stored."""
+
+    ref: npu.Ref
+    rows: Axis
+    cols: Axis
+
+
+@dataclass(eq=False)
+class Accumulator:
+    """A product in L0C, ``m`` x ``n``; ``fresh`` names the variable that says it is still empty."""
+
+    ref: npu.Ref
+    m: Axis
+    n: Axis
+    fresh: str
+
+
+class Cubes:
+    """Emits cube instructions into a `Frame`."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.inner_loops: list[Loop] = []
+        self.reserved = 0
+
+    def load(self, statement: ir.Load, name: str) -> Matrix:
+        """Emit the copy of a matrix tile from a tensor to L1."""
+        frame = self.frame
+        offset, strides = frame.address(statement.tensor, statement.index)
+        natural = tuple(dict.fromkeys(a for i in statement.index for a, _ in i.terms))
+        if strides[natural[-1]] != ONE:
+            raise frame.cannot(
+                statement.span, f"a matrix whose range `{natural[-1].name}` is not the tensor's last dim"
+            )
+        source = npu.Global(statement.tensor, offset)
+        return self.fetch(name, statement.tensor.dtype, natural[0], natural[1], source, strides[natural[0]])
+
+    def fetch(
+        self, name: str, dtype: DType, rows: Axis, cols: Axis, source: npu.Global, stride: Scalar
+    ) -> Matrix:
+        """Emit the copy of ``rows`` x ``cols`` elements to L1."""
+        frame = self.frame
+        if dtype not in INPUTS:
+            raise frame.cannot(frame.span, f"a matrix product of {dtype}")
+        c0 = 32 // dtype.size
+        size = _up(frame.limit(rows), 16) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        shape = f"{dtype}[{rows.name}, {cols.name}]"
+        base = frame.buffer(name, npu.Memory.L1, size, shape, ring=True, shape=shape)
+        ref = npu.Ref(base.buffer, dtype, ZERO, base.slot)
+        height, width = frame.whole(rows)[1], frame.whole(cols)[1]
+        self.emit(npu.LoadNz(ref, source, height, width, stride, round_up(height, 16)))
+        return Matrix(ref, rows, cols)
+
+    def accumulator(self, name: str, dtype: DType, m: Axis, n: Axis, ring: bool) -> Accumulator:
+        """Return a new accumulator, to be declared fresh."""
+        frame = self.frame
+        size = _up(frame.limit(m), 16) * _up(frame.limit(n), 16) * 4
+        shape = f"{dtype}[{m.name}, {n.name}]"
+        base = frame.buffer(name, npu.Memory.L0C, size, shape, ring=ring, shape=shape)
+        fresh = frame.fresh(f"{base.buffer.name}_fresh")
+        return Accumulator(npu.Ref(base.buffer, dtype, ZERO, base.slot), m, n, fresh)
+
+    def begin(self, accumulator: Accumulator) -> None:
+        """Empty the accumulator: the next product overwrites it."""
+        self.emit(npu.Assign(accumulator.fresh, ONE))
+
+    def zero(self, accumulator: Accumulator, dtype: DType) -> None:
+        """Fill the accumulator with zeros, by an empty product."""
+        frame, unit = self.frame, max(16, 32 // dtype.size)
+        self.reserved = 32 * max(_up(frame.limit(a), unit) for a in (accumulator.m, accumulator.n))
+        nothing = replace(frame.buffer("nothing", npu.Memory.L1, 1024), dtype=dtype)
+        a = replace(frame.buffer("zeros_left", npu.Memory.L0A, self.reserved), dtype=dtype)
+        b = replace(frame.buffer("zeros_right", npu.Memory.L0B, self.reserved), dtype=dtype)
+        m, n = frame.whole(accumulator.m)[1], frame.whole(accumulator.n)[1]
+        self.emit(npu.LoadA(a, nothing, m, ZERO, ZERO))
+        self.emit(npu.LoadB(b, nothing, ZERO, n, ZERO))
+        self.emit(npu.Mmad(accumulator.ref, a, b, m, n, ZERO, Literal(True, DType.BOOL)))
+        self.emit(npu.Assign(accumulator.fresh, ZERO))
+
+    def multiply(self, left: Matrix, right: Matrix, k: Axis, into: Accumulator) -> None:
+        """Emit ``into += left @ right``, in steps of k that fit L0 twice."""
+        frame = self.frame
+        m, n = into.m, into.n
+        dtype = left.ref.dtype
+        c0 = 32 // dtype.size
+        unit = max(16, c0)
+        tallest = max(_up(frame.limit(m), unit), _up(frame.limit(n), unit))
+        step = (L0_BYTES - self.reserved) // 2 // (tallest * dtype.size) // unit * unit
+        if step == 0:
+            raise frame.cannot(frame.span, f"a product of {frame.limit(m)} x {frame.limit(n)} in one tile",
+                               "use smaller tiles")
+        most = _up(frame.limit(k), unit)
+        depth = frame.whole(k)[1]
+        if most <= step:
+            self._step(left, right, k, into, ZERO, depth, most)
+            return
+        name = frame.fresh(f"{frame.local[k]}_at")
+        loop = Loop(f"{name}_turn", 2)
+        frame.loops.append(loop)
+        with frame.block() as body:
+            left_over = maximum(minimum(integer(step), sub(depth, Local(name))), ZERO)
+            size = frame.let(f"{name}_size", left_over)
+            self._step(left, right, k, into, Local(name), size, step)
+            self.emit(npu.Assign(loop.counter, add(Local(loop.counter), 1)))
+        frame.loops.pop()
+        self.inner_loops.append(loop)
+        trips = maximum(depth, ONE)  # an empty sum is one empty step: it writes 0
+        self.emit(npu.For(name, ZERO, trips, integer(step), tuple(body), f"{k.name} in steps that fit L0"))
+
+    def _step(
+        self, left: Matrix, right: Matrix, k: Axis, into: Accumulator, at: Scalar, depth: Scalar, step: int
+    ) -> None:
+        frame = self.frame
+        dtype = left.ref.dtype
+        unit = max(16, 32 // dtype.size)
+        m, n = frame.whole(into.m)[1], frame.whole(into.n)[1]
+        refs = []
+        for memory, axis in ((npu.Memory.L0A, into.m), (npu.Memory.L0B, into.n)):
+            size = _up(frame.limit(axis), unit) * step * dtype.size
+            name = "left" if memory is npu.Memory.L0A else "right"
+            shape = f"{dtype}[{axis.name}, {k.name}]"
+            base = frame.buffer(name, memory, size, shape, ring=True, shape=shape)
+            refs.append(npu.Ref(base.buffer, dtype, ZERO, base.slot))
+        a, b = refs
+        turned = left.rows is k
+        height = round_up(frame.whole(left.rows)[1], 16)
+        self.emit(npu.LoadA(a, _along(left, k, at, height), m, depth, height, turned))
+        turned = right.cols is k
+        height = round_up(frame.whole(right.rows)[1], 16)
+        self.emit(npu.LoadB(b, _along(right, k, at, height), depth, n, height, turned))
+        first = apply("eq", Local(into.fresh), ONE)
+        self.emit(npu.Mmad(into.ref, a, b, m, n, depth, first))
+        self.emit(npu.Assign(into.fresh, ZERO))
+
+    def store(self, accumulator: Accumulator, target: npu.Global, stride: Scalar, dtype: DType) -> None:
+        """Emit the copy of the accumulator to global memory, rounded to ``dtype``."""
+        m, n = self.frame.whole(accumulator.m)[1], self.frame.whole(accumulator.n)[1]
+        self.emit(npu.Fixpipe(target, accumulator.ref, m, n, stride, dtype))
+
+    def emit(self, step: npu.Step) -> None:
+        """Append ``step`` with the span of the statement at hand."""
+        self.frame.emit(replace(step, span=self.frame.span))
+
+
+def _along(matrix: Matrix, k: Axis, at: Scalar, height: Scalar) -> npu.Ref:
+    """Return the place in L1 at which position ``at`` (whole fractals) of ``k`` begins."""
+    c0 = 32 // matrix.ref.dtype.size
+    offset = mul(at, height) if matrix.cols is k else mul(at, c0)
+    return replace(matrix.ref, offset=offset)
+
+
+def _up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit

@@ -1,0 +1,60 @@
+"""What the NPU cannot do, said in the words of the ``.tile`` file."""
+
+from dataclasses import dataclass
+
+from tiledsl.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class NotOnTarget(Diagnostic):
+    """A construct that this target's lowering has no instruction for."""
+
+    code = "L001"
+    target: str
+    what: str
+    way_out: str = ""
+
+    @property
+    def message(self) -> str:
+        """Name the target and the construct."""
+        return f"{self.target} cannot do this yet: {self.what}"
+
+    @property
+    def help(self) -> str | None:
+        """Say what can be written instead, where something can."""
+        return self.way_out or None
+
+
+@dataclass(frozen=True)
+class OverCapacity(Diagnostic):
+    """The tiles of a kernel do not fit a memory of the chip."""
+
+    code = "S001"
+    target: str
+    memory: str
+    capacity: int
+    needed: int
+    rows: tuple[tuple[str, str, int, str], ...]
+    sizes: tuple[tuple[str, int], ...]
+
+    @property
+    def message(self) -> str:
+        """Give the two numbers."""
+        return f"the tiles need {self.needed:,} bytes of {self.memory}; {self.target} has {self.capacity:,}"
+
+    @property
+    def notes(self) -> tuple[tuple[None, str], ...]:
+        """Tabulate what lives there: tile, shape, bytes, lines of its life."""
+        width = max([len(name) for name, *_ in self.rows] + [4])
+        shape = max([len(s) for _, s, *_ in self.rows] + [5])
+        lines = [f"{'tile':{width}}  {'shape':{shape}}  {'bytes':>9}  lines"]
+        lines += [f"{n:{width}}  {s:{shape}}  {b:>9,}  {life}" for n, s, b, life in self.rows]
+        return ((None, "\n".join(lines)),)
+
+    @property
+    def help(self) -> str | None:
+        """Name the sizes that could be smaller."""
+        if not self.sizes:
+            return "bound the span more tightly, or loop over it: `for n in N by BN:`"
+        now = ", ".join(f"{name} = {value}" for name, value in self.sizes)
+        return f"use smaller tiles than {now}, or leave them out: the compiler then takes sizes that fit"

@@ -1,0 +1,320 @@
+"""Where the lowering of one core stands: names of sizes, buffers, loops, and the steps so far.
+
+Buffers are virtual here: they have sizes and slots, and get their addresses in
+`tiledsl.npu.place`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tiledsl import ir
+from tiledsl.diagnostics import CompileError
+from tiledsl.npu import program as npu
+from tiledsl.npu.errors import NotOnTarget
+from tiledsl.scalar import (
+    ONE, ZERO, Apply, Axis, Dim, Element, End, Literal, Local, ParamValue, Position, Scalar, Start, Tensor,
+    TileSize, add, apply, ceil_div, integer, maximum, minimum, mul, rewrite, round_up, sub,
+)  # fmt: skip
+from tiledsl.schedule import limit_of, tile_of
+from tiledsl.source import NOWHERE, Span
+from tiledsl.types import DType
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop of the program that may hold rings of buffers; ``counter`` numbers its iterations."""
+
+    counter: str
+    depth: int
+    ring: bool = False
+
+    @property
+    def slot(self) -> Scalar:
+        """Which slot of a ring the current iteration uses."""
+        return apply("mod", Local(self.counter), integer(self.depth)) if self.depth > 1 else ZERO
+
+
+@dataclass(eq=False)
+class Tile:
+    """A value in UB: rows of the innermost axis, each padded to whole granules.
+
+    ``axes`` from the outermost to the innermost. A tile of several axes always has its padding
+    written; ``padded`` tells it of a tile of one axis. A bool tile is a mask over the same
+    elements.
+    """
+
+    ref: npu.Ref
+    axes: tuple[Axis, ...]
+    dtype: DType
+    padded: bool = True
+    ring: bool = False
+
+
+@dataclass
+class Frame:
+    """The state of lowering for one core."""
+
+    kernel: ir.Kernel
+    target: str
+    tiles: Mapping[str, int]
+    granule: int
+    rank: Mapping[Axis, int]
+    split: Axis | None = None
+    steps: list[npu.Step] = field(default_factory=list)
+    buffers: dict[str, npu.Buffer] = field(default_factory=dict)
+    owners: dict[str, Loop] = field(default_factory=dict)
+    lives: dict[str, str] = field(default_factory=dict)
+    loops: list[Loop] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    local: dict[Axis, str] = field(default_factory=dict)
+    span: Span = NOWHERE
+
+    # ---- names and scalars ---------------------------------------------------------------------
+
+    def fresh(self, name: str) -> str:
+        """Return ``name``, or ``name_2`` … where it is taken."""
+        self.names[name] = self.names.get(name, 0) + 1
+        return name if self.names[name] == 1 else f"{name}_{self.names[name]}"
+
+    def scalar(self, scalar: Scalar) -> Scalar:
+        """Return ``scalar`` in terms of the program's variables."""
+
+        def change(part: Scalar) -> Scalar | None:
+            match part:
+                case TileSize(name=name):
+                    return Literal(self.tiles[name])
+                case Start(axis=axis):
+                    return self.whole(axis)[0]
+                case End(axis=axis):
+                    start, size = self.whole(axis)
+                    return add(start, size)
+                case Position(axis=axis):
+                    return Local(self.local[axis])
+                case _:
+                    return None
+
+        return rewrite(scalar, change)
+
+    def whole(self, axis: Axis) -> tuple[Scalar, Scalar]:
+        """Return start and size of the tile of ``axis``, of both vector cores' halves together."""
+        if axis is self.split:
+            return Local(f"{self.local[axis]}_first"), Local(f"{self.local[axis]}_rows")
+        return self.start(axis), self.size(axis)
+
+    def start(self, axis: Axis) -> Scalar:
+        """Return the first position of the current tile of ``axis``."""
+        name = self.local[axis]
+        return Local(name if axis.is_scalar else f"{name}_start")
+
+    def size(self, axis: Axis) -> Scalar:
+        """Return the number of elements of the current tile of ``axis``."""
+        return ONE if axis.is_scalar else Local(f"{self.local[axis]}_size")
+
+    def pitch(self, axis: Axis) -> Scalar:
+        """Return the elements from row to row where ``axis`` is innermost."""
+        return Local(f"{self.local[axis]}_pitch")
+
+    def limit(self, axis: Axis) -> int:
+        """Return the most elements that a tile of ``axis`` has on this core."""
+        limit = limit_of(axis, self.tiles)
+        if limit is None:
+            raise self.cannot(axis.span, f"the span `{axis.name}` has no bound at compile time")
+        return -(-limit // 2) if axis is self.split else limit
+
+    def cannot(self, span: Span, what: str, way_out: str = "") -> CompileError:
+        """Return the error that this target cannot do ``what``."""
+        return CompileError([NotOnTarget(span, self.target, what, way_out)])
+
+    # ---- steps ---------------------------------------------------------------------------------
+
+    def emit(self, step: npu.Step) -> None:
+        """Append a step."""
+        self.steps.append(step)
+
+    def let(self, name: str, value: Scalar) -> Local:
+        """Define a variable."""
+        self.emit(npu.Let(name, value, span=self.span))
+        return Local(name, value.dtype)
+
+    @contextmanager
+    def block(self) -> Iterator[list[npu.Step]]:
+        """Collect the steps of a block."""
+        outer, self.steps = self.steps, []
+        try:
+            yield self.steps
+        finally:
+            self.steps = outer
+
+    # ---- buffers -------------------------------------------------------------------------------
+
+    def buffer(
+        self, name: str, memory: npu.Memory, size: int, note: str = "", ring: bool = False, shape: str = ""
+    ) -> npu.Ref:
+        """Return a new buffer as a `Ref` of bytes; with ``ring`` one with a slot an iteration."""
+        loop = self.loops[-1] if ring and self.loops else None
+        slots = loop.depth if loop else 1
+        unit = 256 if memory is npu.Memory.UB else 1024
+        rounded = max(unit, -(-size // unit) * unit)
+        buffer = npu.Buffer(self.fresh(name), memory, -1, rounded, slots, note)
+        self.buffers[buffer.name] = buffer
+        self.lives[buffer.name] = shape
+        if loop is not None:
+            loop.ring = True
+            self.owners[buffer.name] = loop
+        return npu.Ref(buffer, DType.U8, ZERO, loop.slot if loop else ZERO)
+
+    # ---- axes ----------------------------------------------------------------------------------
+
+    def define_axis(self, axis: Axis) -> None:
+        """Name the sizes of a span; those of loops and grids are defined where these begin."""
+        if axis in self.local:
+            return
+        self.local[axis] = self.fresh(axis.name)
+        if axis.source is not None and axis.lo == Start(axis.source) and axis.hi == End(axis.source):
+            lo, size = self.whole(axis.source)
+        else:
+            lo = self.scalar(axis.lo)
+            size = maximum(sub(self.scalar(axis.hi), lo), ZERO)
+        self._sizes(axis, lo, size)
+
+    def _sizes(self, axis: Axis, start: Scalar, size: Scalar) -> None:
+        name = self.local[axis]
+        if f"{name}_start" != getattr(start, "name", ""):
+            self.let(f"{name}_start", start)
+        self.let(f"{name}_size", size)
+        self.let(f"{name}_pitch", round_up(Local(f"{name}_size"), self.granule))
+
+    def define_grid(self) -> Scalar:
+        """Return the number of programs; the decoding is `decode_grid`'s."""
+        total: Scalar = ONE
+        for axis in self.kernel.grid:
+            self.local[axis] = self.fresh(axis.name)
+            total = mul(total, self._count(axis))
+        return total
+
+    def _count(self, axis: Axis) -> Scalar:
+        for part in (axis.lo, axis.hi):
+            if _depends_on_grid(part):
+                raise self.cannot(axis.span, f"the grid range `{axis.name}` depends on another range or on data")
+        extent = maximum(sub(self.scalar(axis.hi), self.scalar(axis.lo)), ZERO)
+        tile = tile_of(axis, self.tiles)
+        return extent if tile is None else ceil_div(extent, tile)
+
+    def decode_grid(self) -> None:
+        """Define the position or start and size of each grid range from ``program``."""
+        rest: Scalar = Local("program")
+        for axis in reversed(self.kernel.grid):
+            count = self._count(axis)
+            last = axis is self.kernel.grid[0]
+            number = rest if last else apply("mod", rest, count)
+            rest = apply("floordiv", rest, count)
+            lo, tile, name = self.scalar(axis.lo), tile_of(axis, self.tiles), self.local[axis]
+            if tile is None:
+                self.let(name, add(lo, number))
+                continue
+            halved = axis is self.split
+            first = f"{name}_first" if halved else f"{name}_start"
+            self.let(first, add(lo, mul(number, tile)))
+            size = minimum(integer(tile), sub(self.scalar(axis.hi), Local(first)))
+            if halved:  # each of the two vector cores takes half of the rows
+                half = integer(self.limit(axis))
+                skip = mul(Local("sub"), half)
+                self.let(f"{name}_rows", size)
+                self.let(f"{name}_start", add(Local(first), skip))
+                size = maximum(minimum(sub(Local(f"{name}_rows"), skip), half), ZERO)
+            self.let(f"{name}_size", size)
+            self.let(f"{name}_pitch", round_up(Local(f"{name}_size"), self.granule))
+
+    @contextmanager
+    def loop(self, axis: Axis, depth: int, note: str) -> Iterator[None]:
+        """Open the loop over ``axis``; what is emitted inside is its body."""
+        name = self.local[axis] = self.fresh(axis.name)
+        tile = tile_of(axis, self.tiles)
+        variable = name if tile is None else f"{name}_start"
+        loop = Loop(f"{name}_turn", depth)
+        self.loops.append(loop)
+        with self.block() as body:
+            if tile is not None:
+                size = minimum(integer(tile), sub(self.scalar(axis.hi), Local(variable)))
+                self._sizes(axis, Local(variable), size)
+            yield
+        self.loops.pop()
+        turn = npu.Assign(loop.counter, add(Local(loop.counter), 1), span=self.span)
+        self.emit(
+            npu.For(
+                variable, self.scalar(axis.lo), self.scalar(axis.hi), integer(tile or 1), (*body, turn), note,
+                span=self.span,
+            )  # fmt: skip
+        )
+
+    # ---- layout --------------------------------------------------------------------------------
+
+    def order(self, axes: tuple[Axis, ...] | set[Axis]) -> tuple[Axis, ...]:
+        """Return the axes of a tile from the outermost to the innermost."""
+        return tuple(sorted(axes, key=lambda axis: self.rank.get(axis, len(self.rank))))
+
+    def elements(self, axes: tuple[Axis, ...]) -> int:
+        """Return the elements that a tile of these axes takes at most, padding included."""
+        if not axes:
+            return 1
+        count = -(-self.limit(axes[-1]) // self.granule) * self.granule
+        for axis in axes[:-1]:
+            count *= self.limit(axis)
+        return count
+
+    def extent(self, axes: tuple[Axis, ...], exact: bool = False) -> Scalar:
+        """Return the elements from the first to the last, padding included (unless ``exact``)."""
+        if not axes:
+            return ONE
+        count = self.size(axes[-1]) if exact else self.pitch(axes[-1])
+        for axis in reversed(axes[:-1]):
+            count = mul(self.size(axis), count)
+        return count
+
+    def tile(self, name: str, axes: tuple[Axis, ...] | set[Axis], dtype: DType, ring: bool = False) -> Tile:
+        """Return a new tile in UB."""
+        order = self.order(axes)
+        count = self.elements(order)
+        size = -(-count // 8) if dtype is DType.BOOL else count * dtype.size
+        shape = f"{dtype}[{', '.join(a.name for a in order)}]"
+        base = self.buffer(_plain(name), npu.Memory.UB, size, shape, ring, shape)
+        kind = DType.U8 if dtype is DType.BOOL else dtype
+        ref = npu.Ref(base.buffer, kind, ZERO, base.slot)
+        return Tile(ref, order, dtype, ring=ring and bool(self.loops))
+
+    def address(self, tensor: Tensor, index: tuple[ir.Index, ...]) -> tuple[Scalar, dict[Axis, Scalar]]:
+        """Return the offset of a tile's first element, and the stride of each of its axes."""
+        offset: Scalar = ZERO
+        strides: dict[Axis, Scalar] = {}
+        stride: Scalar = ONE
+        for position, dim in zip(reversed(index), reversed(tensor.shape), strict=True):
+            if position.gather is not None:
+                raise self.cannot(self.span, "an index that is a lookup or not affine in its ranges")
+            at = self.scalar(position.offset)
+            for axis, mult in position.terms:
+                by = self.scalar(mult)
+                at = add(at, mul(by, self.start(axis)))
+                if axis in strides:
+                    strides[axis] = add(strides[axis], mul(stride, by))
+                else:
+                    strides[axis] = mul(stride, by)
+            offset = add(offset, mul(at, stride))
+            stride = mul(stride, self.scalar(dim))
+        return offset, strides
+
+
+def _depends_on_grid(scalar: Scalar) -> bool:
+    match scalar:
+        case Position() | Start() | End() | Element():
+            return True
+        case Apply(args=args):
+            return any(_depends_on_grid(a) for a in args)
+        case Literal() | Dim() | ParamValue() | TileSize() | Local():
+            return False
+
+
+def _plain(name: str) -> str:
+    """Return ``name`` as an identifier."""
+    clean = "".join(c if c.isalnum() else "_" for c in name).strip("_")
+    return f"t{clean}" if not clean or clean[0].isdigit() else clean

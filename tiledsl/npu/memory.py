@@ -1,0 +1,194 @@
+"""Tiles between global memory and UB, and their transposition on the way."""
+
+from dataclasses import replace
+
+from tiledsl import ir
+from tiledsl.npu import program as npu
+from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.vector import Vectors, as_type
+from tiledsl.scalar import ONE, ZERO, Axis, Scalar, apply, integer, mul
+from tiledsl.types import DType
+
+
+def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
+    """Emit the copy of a tile into a ring of buffers; return it in canonical order."""
+    if any(statement.guards):
+        raise frame.cannot(statement.span, "a load that may be outside, with a default")
+    offset, strides = frame.address(statement.tensor, statement.index)
+    natural = _natural(statement.index)
+    dtype = statement.result.type.dtype
+    if statement.tensor.role == "table":
+        raise frame.cannot(statement.span, "reading a constant table")
+    stored = DType.U8 if dtype is DType.BOOL else dtype
+    order = frame.order(natural)
+    tile = _landing(frame, name, natural, stored)
+    source = npu.Global(statement.tensor, offset)
+    _copy_in(frame, tile, source, strides, natural)
+    if order != natural:
+        tile = _transposed(frame, tile, order)
+    if dtype is DType.BOOL:
+        mask = frame.tile(name, order, DType.BOOL)
+        Vectors(frame).cast(tile, mask)
+        return mask
+    return tile
+
+
+def from_workspace(frame: Frame, place: npu.Workspace, slot: Scalar, value: ir.Value, stride: int) -> Tile:
+    """Emit the copy of a product from a workspace slot; rows are ``stride`` elements apart."""
+    axes = frame.order(value.type.axes)
+    tile = frame.tile(value.name, axes, place.dtype, ring=True)
+    strides: dict[Axis, Scalar] = {axes[-1]: ONE, axes[0]: integer(stride)}
+    offset = mul(frame_rows(frame, axes[0]), stride)
+    _copy_in(frame, tile, npu.Global(place, offset, slot), strides, axes)
+    return tile
+
+
+def frame_rows(frame: Frame, axis: Axis) -> Scalar:
+    """Return the row of the whole tile at which this core's share begins."""
+    if axis is not frame.split:
+        return ZERO
+    return apply("sub", frame.start(axis), frame.whole(axis)[0])
+
+
+def _natural(index: tuple[ir.Index, ...]) -> tuple[Axis, ...]:
+    """Return the axes in the order of the tensor's dims."""
+    found: dict[Axis, None] = {}
+    for position in index:
+        found.update(dict.fromkeys(axis for axis, _ in position.terms))
+    return tuple(found)
+
+
+def _landing(frame: Frame, name: str, natural: tuple[Axis, ...], dtype: DType) -> Tile:
+    """Return the tile into which a copy goes, in the tensor's own order."""
+    tile = frame.tile(name, natural, dtype, ring=True)
+    if tile.axes == natural:
+        return tile
+    _plane(frame, natural)
+    extra = _transposable(frame, natural) * dtype.size
+    buffer = replace(tile.ref.buffer, size=max(tile.ref.buffer.size, -(-extra // 256) * 256))
+    frame.buffers[buffer.name] = buffer
+    return Tile(replace(tile.ref, buffer=buffer), natural, dtype, ring=True)
+
+
+def _plane(frame: Frame, axes: tuple[Axis, ...]) -> None:
+    if len(axes) != 2:
+        raise frame.cannot(frame.span, "a transposition of more than two axes")
+
+
+def _transposable(frame: Frame, axes: tuple[Axis, ...]) -> int:
+    """Elements of a tile of two axes whose rows are rounded up to 16 in both directions."""
+    return (-(-frame.limit(axes[0]) // 16) * 16) * (-(-frame.limit(axes[1]) // 16) * 16)
+
+
+def _transposed(frame: Frame, tile: Tile, order: tuple[Axis, ...]) -> Tile:
+    """Return ``tile`` with its two axes exchanged."""
+    _plane(frame, order)
+    vectors = Vectors(frame)
+    if tile.dtype.size == 1:
+        wide = _room(frame, tile.axes, DType.F16)
+        _same_order(vectors, tile, wide)
+        turned = _transposed(frame, wide, order)
+        out = _room(frame, order, tile.dtype)
+        vectors.hop(turned, out, "trunc")
+        return out
+    out = _room(frame, order, tile.dtype)
+    rows, cols = (frame.size(axis) for axis in tile.axes)
+    to = npu.View(out.ref, "full", frame.pitch(order[-1]))
+    source = npu.View(tile.ref, "full", frame.pitch(tile.axes[-1]))
+    vectors.emit(npu.Transpose(to, source, rows, cols))
+    return out
+
+
+def _same_order(vectors: Vectors, src: Tile, dst: Tile) -> None:
+    vectors.hop(src, dst, "none")
+
+
+def _room(frame: Frame, axes: tuple[Axis, ...], dtype: DType) -> Tile:
+    """Return a tile with room for whole blocks of 16 x 16, in the order given."""
+    count = _transposable(frame, axes)
+    shape = f"{dtype}[{', '.join(a.name for a in axes)}]"
+    base = frame.buffer("turned", npu.Memory.UB, count * dtype.size, shape, shape=shape)
+    return Tile(npu.Ref(base.buffer, dtype), axes, dtype)
+
+
+def _copy_in(
+    frame: Frame, tile: Tile, source: npu.Global, strides: dict[Axis, Scalar], axes: tuple[Axis, ...]
+) -> None:
+    vectors = Vectors(frame)
+    if not axes:
+        vectors.emit(npu.CopyIn(tile.ref, source, (), (), (), ONE, as_type(ZERO, tile.dtype)))
+        return
+    if strides[axes[-1]] != ONE:
+        raise frame.cannot(
+            frame.span, f"a tile whose innermost range `{axes[-1].name}` is not the tensor's last dim"
+        )
+    if tile.dtype.size * frame.granule > 32:  # a copy pads to 32 bytes, a row may go on further
+        tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
+        zeros = npu.Fill(tile.ref, as_type(ZERO, tile.dtype), frame.extent(axes), span=frame.span)
+        vectors.emit(npu.If(tail, (zeros,)))
+    shape = tuple(frame.size(axis) for axis in axes[:-1])
+    apart = tuple(strides[axis] for axis in axes[:-1])
+    rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
+    zero = as_type(ZERO, tile.dtype)
+    vectors.emit(npu.CopyIn(tile.ref, source, shape, apart, rows, frame.size(axes[-1]), zero))
+
+
+def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:
+    """Emit the copy of ``value`` to global memory, broadcast along axes that it lacks."""
+    if any(statement.guards):
+        raise frame.cannot(statement.span, "a store that may fall outside")
+    offset, strides = frame.address(statement.tensor, statement.index)
+    natural = _natural(statement.index)
+    order = frame.order(natural)
+    tile = _ready(frame, statement, value, order)
+    if order != natural:
+        tile = _transposed(frame, _roomy(frame, tile), natural)
+    copy_out(frame, tile, npu.Global(statement.tensor, offset), strides, natural, statement)
+
+
+def copy_out(
+    frame: Frame, tile: Tile, target: npu.Global, strides: dict[Axis, Scalar], axes: tuple[Axis, ...],
+    statement: ir.Store | None = None,
+) -> None:  # fmt: skip
+    """Emit the copy of ``tile`` with the given strides of ``target``."""
+    vectors = Vectors(frame)
+    atomic = statement.atomic if statement is not None else ""
+    if not axes:
+        vectors.emit(npu.CopyOut(target, tile.ref, (), (), (), ONE, atomic))
+        return
+    if strides[axes[-1]] != ONE:
+        raise frame.cannot(
+            frame.span, f"a store whose innermost range `{axes[-1].name}` is not the tensor's last dim"
+        )
+    shape = tuple(frame.size(axis) for axis in axes[:-1])
+    apart = tuple(strides[axis] for axis in axes[:-1])
+    rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
+    vectors.emit(npu.CopyOut(target, tile.ref, shape, apart, rows, frame.size(axes[-1]), atomic))
+
+
+def _ready(frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[Axis, ...]) -> Tile:
+    """Return ``value`` with all the axes of the index and the tensor's type, not a mask."""
+    vectors, dtype = Vectors(frame), statement.tensor.dtype
+    if not isinstance(value, Tile):
+        tile = frame.tile(statement.tensor.name, order, dtype)
+        vectors.fill(tile, value)
+        return tile
+    if value.axes != order:
+        tile = frame.tile(statement.tensor.name, order, value.dtype)
+        vectors.expand(value, tile)
+        value = tile
+    if value.dtype is DType.BOOL:
+        number = frame.tile(statement.tensor.name, order, DType.U8)
+        vectors.cast(value, number)
+        return number
+    return value
+
+
+def _roomy(frame: Frame, tile: Tile) -> Tile:
+    """Return ``tile`` in a buffer that a transposition may read in whole blocks."""
+    needed = _transposable(frame, tile.axes) * tile.dtype.size if len(tile.axes) == 2 else 0
+    if tile.ref.buffer.size >= needed:
+        return tile
+    out = _room(frame, tile.axes, tile.dtype)
+    Vectors(frame).copy(tile, out)
+    return out

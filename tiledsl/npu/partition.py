@@ -1,0 +1,203 @@
+"""Which core does what: products on the cube, the rest on vectors, tiles handed over between.
+
+A `Partition` only marks statements and values of the IR; `tiledsl.npu.lower` walks the kernel once
+for each kind of core and emits that core's share.
+"""
+
+from dataclasses import dataclass, field
+
+from tiledsl import ir
+from tiledsl.scalar import ONE, Literal
+from tiledsl.types import DType
+
+
+@dataclass(frozen=True)
+class DirectStore:
+    """A product that the cube core writes to its tensor itself, rounded on the way."""
+
+    product: ir.Value
+    store: ir.Store
+
+
+@dataclass
+class Partition:
+    """The marks.
+
+    ``accumulators``: variables that live in L0C. ``accumulate``: the product that each adds.
+    ``skipped``: statements that no vector core executes. ``to_cube``: values that vector cores
+    compute and the cube multiplies. ``to_vector``: products that vector cores read. ``direct``:
+    by the value that is stored. ``loads``: those of the cube.
+    """
+
+    products: list[ir.Contract] = field(default_factory=list)
+    accumulators: set[ir.Var] = field(default_factory=set)
+    accumulate: dict[ir.Value, ir.Var] = field(default_factory=dict)
+    skipped: set[int] = field(default_factory=set)
+    to_cube: dict[ir.Value, None] = field(default_factory=dict)
+    to_vector: dict[ir.Value, None] = field(default_factory=dict)
+    direct: dict[ir.Value, DirectStore] = field(default_factory=dict)
+    loads: dict[ir.Value, ir.Load] = field(default_factory=dict)
+    vector_values: set[ir.Value] = field(default_factory=set)
+    vector: bool = False
+
+    @property
+    def cube(self) -> bool:
+        """Whether there is work for the cube."""
+        return bool(self.products)
+
+
+def partition(body: tuple[ir.Stmt, ...]) -> Partition:
+    """Return who does what in a prepared kernel."""
+    marks = Partition()
+    every = list(ir.statements(body))
+    marks.products = [s for s in every if isinstance(s, ir.Contract)]
+    defined = {value: s for s in every for value in ir.results(s)}
+    users: dict[ir.Value, list[ir.Stmt]] = {}
+    for statement in every:
+        for operand in ir.operands(statement):
+            if isinstance(operand, ir.Value):
+                users.setdefault(operand, []).append(statement)
+    _find_accumulators(marks, every, defined, users)
+    _find_direct_stores(marks, every, users)
+    for product in marks.products:
+        for side in (product.a, product.b):
+            source = defined[side]
+            if isinstance(source, ir.Load) and not any(source.guards) and len(side.type.axes) == 2:
+                marks.loads[side] = source
+            else:
+                marks.to_cube[side] = None
+    live = _live_on_vectors(marks, every, defined)
+    for statement in every:
+        if isinstance(statement, ir.Store | ir.Print | ir.Assert) and id(statement) not in marks.skipped:
+            marks.vector = True
+    marks.vector = marks.vector or bool(marks.to_cube)
+    products = {p.result for p in marks.products}
+    for value in live:
+        source = defined[value]
+        cube_read = isinstance(source, ir.Read) and source.var in marks.accumulators
+        if value in products or cube_read:
+            marks.to_vector[value] = None
+        else:
+            marks.vector_values.add(value)
+    return marks
+
+
+def _find_accumulators(
+    marks: Partition, every: list[ir.Stmt], defined: dict[ir.Value, ir.Stmt], users: dict[ir.Value, list[ir.Stmt]]
+) -> None:
+    """Find ``var acc = 0`` that is only ever ``acc += a @ b``."""
+    declared = {s.var: s for s in every if isinstance(s, ir.Declare)}
+    for var, start in declared.items():
+        if not (isinstance(start.value, Literal) and start.value.value == 0):
+            continue
+        chains = []
+        for statement in every:
+            if isinstance(statement, ir.Assign) and statement.var is var:
+                chains.append(_chain(statement, defined, users))
+        links = [c for c in chains if c is not None]
+        if links and len(links) == len(chains):
+            marks.accumulators.add(var)
+            marks.skipped.add(id(start))
+            for product, parts in links:
+                marks.accumulate[product.result] = var
+                marks.skipped.update(id(part) for part in parts)
+
+
+def _chain(
+    assign: ir.Assign, defined: dict[ir.Value, ir.Stmt], users: dict[ir.Value, list[ir.Stmt]]
+) -> tuple[ir.Contract, tuple[ir.Stmt, ...]] | None:
+    """Return the product that ``assign`` adds to its variable, with the steps on the way."""
+    value = assign.value
+    if not isinstance(value, ir.Value) or len(users[value]) != 1:
+        return None
+    total = defined[value]
+    if not (isinstance(total, ir.Compute) and total.op.name == "add"):
+        return None
+    sources = [defined[x] for x in total.operands if isinstance(x, ir.Value)]
+    reads = [s for s in sources if isinstance(s, ir.Read) and s.var is assign.var]
+    products = [s for s in sources if isinstance(s, ir.Contract)]
+    if len(reads) != 1 or len(products) != 1:
+        return None
+    read, product = reads[0], products[0]
+    same = set(product.result.type.axes) == set(assign.var.type.axes)
+    if not same or len(users[read.result]) != 1 or len(users[product.result]) != 1:
+        return None
+    return product, (read, total, assign)
+
+
+def _find_direct_stores(
+    marks: Partition, every: list[ir.Stmt], users: dict[ir.Value, list[ir.Stmt]]
+) -> None:
+    """Find products whose only use is a plain store, perhaps after rounding."""
+    for statement in every:
+        match statement:
+            case ir.Read(result=value, var=var) if var in marks.accumulators:
+                pass
+            case ir.Contract(result=value) if value not in marks.accumulate:
+                pass
+            case _:
+                continue
+        if id(statement) in marks.skipped:
+            continue
+        steps: list[ir.Stmt] = []
+        last: ir.Value = value
+        while len(users.get(last, ())) == 1:
+            user = users[last][0]
+            steps.append(user)
+            if isinstance(user, ir.Compute) and user.op.name == "cast" and len(steps) == 1:
+                last = user.result
+                continue
+            if isinstance(user, ir.Store) and _plain(user, value):
+                marks.direct[value] = DirectStore(value, user)
+                marks.skipped.update(id(s) for s in steps)
+            break
+
+
+def _plain(store: ir.Store, value: ir.Value) -> bool:
+    axes = set(value.type.axes)
+    named = [axis for i in store.index for axis, mult in i.terms if mult == ONE]
+    simple = all(i.gather is None and len(i.terms) <= 1 for i in store.index)
+    rounded = store.tensor.dtype in (DType.F32, DType.F16, DType.BF16, DType.I32)
+    last = store.index[-1].terms if store.index else ()
+    return (
+        store.mode == "store" and not any(store.guards) and simple and rounded and set(named) == axes
+        and len(named) == len(axes) == 2 and bool(last)
+    )  # fmt: skip
+
+
+def _live_on_vectors(
+    marks: Partition, every: list[ir.Stmt], defined: dict[ir.Value, ir.Stmt]
+) -> set[ir.Value]:
+    """Return the values that vector cores need: for stores, variables, and what goes to the cube."""
+    work: list[ir.Value] = list(marks.to_cube)
+    read_vars: set[ir.Var] = set()
+    live: set[ir.Value] = set()
+
+    def need(statement: ir.Stmt) -> None:
+        work.extend(x for x in ir.operands(statement) if isinstance(x, ir.Value))
+
+    for statement in every:
+        if id(statement) in marks.skipped:
+            continue
+        if isinstance(statement, ir.Store | ir.If | ir.Print | ir.Assert):
+            need(statement)
+    while work:
+        value = work.pop()
+        if value in live:
+            continue
+        live.add(value)
+        source = defined[value]
+        if isinstance(source, ir.Contract):
+            continue
+        if isinstance(source, ir.Read):
+            if source.var not in marks.accumulators and source.var not in read_vars:
+                read_vars.add(source.var)
+                for s in every:
+                    if isinstance(s, ir.Declare | ir.Assign) and s.var is source.var:
+                        need(s)
+            continue
+        need(source)
+    for s in every:
+        if isinstance(s, ir.Declare | ir.Assign) and s.var not in read_vars:
+            marks.skipped.add(id(s))
+    return live

@@ -1,0 +1,93 @@
+"""Schedules applied: which tile sizes and directives hold for a kernel on a target."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tiledsl import ir
+from tiledsl.scalar import Axis, Literal, Scalar, TileSize, rewrite, walk
+from tiledsl.syntax import tree
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled about speed: tile sizes by name, and the directives.
+
+    ``depths`` gives the number of buffers in flight for the loop over a range (``pipeline k depth
+    2``; the grid's last range stands for the loop over programs). ``cores`` limits the blocks.
+    """
+
+    tiles: Mapping[str, int] = field(default_factory=dict)
+    depths: Mapping[str, int] = field(default_factory=dict)
+    cores: int | None = None
+    swizzle: tuple[tuple[str, ...], int] | None = None
+
+
+def plan_for(
+    schedules: Iterable[tree.Schedule], kernel: ir.Kernel, target: str, tiles: Mapping[str, int]
+) -> Plan:
+    """Return the plan for ``kernel`` on ``target``.
+
+    Of ``schedules`` (those of the kernel) the one with the longest name that ``target`` starts
+    with holds. ``tiles`` (from the user) go first; ``"*"`` stands for every size.
+    """
+    fitting = [s for s in schedules if target.startswith(s.target)]
+    best = max(fitting, key=lambda s: len(s.target), default=None)
+    sizes: dict[str, int] = {}
+    depths: dict[str, int] = {}
+    cores: int | None = None
+    swizzle: tuple[tuple[str, ...], int] | None = None
+    for line in best.directives if best else ():
+        match line:
+            case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
+                sizes[name.id] = value
+            case tree.Tune(name=name, choices=tree.Tuple(items=(tree.Number(value=int() as v), *_))):
+                sizes.setdefault(name.id, v)
+            case tree.Directive(word="pipeline", names=(name,), argument=tree.Number(value=depth)):
+                depths[name.id] = int(depth)
+            case tree.Directive(word="cores", argument=tree.Number(value=count)):
+                cores = int(count)
+            case tree.Directive(word="swizzle", names=names, argument=tree.Number(value=by)):
+                swizzle = (tuple(n.id for n in names), int(by))
+            case _:
+                pass
+    if "*" in tiles:
+        sizes.update(dict.fromkeys(kernel.tile_sizes, tiles["*"]))
+    sizes.update({name: size for name, size in tiles.items() if name != "*"})
+    known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
+    return Plan(known, depths, cores, swizzle)
+
+
+def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:
+    """Return the number of positions in a full tile of ``axis``; `None` where it has no ``by``."""
+    if axis.tile is None:
+        return None
+    value = settle(axis.tile, tiles)
+    assert isinstance(value, Literal), f"tile of {axis.name} is not settled"
+    return int(value.value)
+
+
+def limit_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:
+    """Return the most elements that one tile of ``axis`` has; `None` where nothing bounds it."""
+    if axis.is_scalar:
+        return 1
+    if axis.kind != "span":
+        return tile_of(axis, tiles)
+    bounds = [axis.limit] if axis.limit is not None else []
+    if axis.source is not None:
+        source = limit_of(axis.source, tiles)
+        bounds += [source] if source is not None else []
+    lo, hi = settle(axis.lo, tiles), settle(axis.hi, tiles)
+    if isinstance(lo, Literal) and isinstance(hi, Literal):
+        bounds.append(max(0, int(hi.value) - int(lo.value)))
+    return min(bounds) if bounds else None
+
+
+def settle(scalar: Scalar, tiles: Mapping[str, int]) -> Scalar:
+    """Return ``scalar`` with the tile sizes put in."""
+    if not any(isinstance(part, TileSize) for part in walk(scalar)):
+        return scalar
+
+    def change(part: Scalar) -> Scalar | None:
+        return Literal(tiles[part.name]) if isinstance(part, TileSize) else None
+
+    return rewrite(scalar, change)
