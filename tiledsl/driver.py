@@ -32,15 +32,19 @@ NUMPY_CHIP = "ascend910b3"
 
 def load(path: str | Path, *, search: tuple[str | Path, ...] = ()) -> "RuntimeModule":
     """Return the kernels and ops of a file; raise `CompileError` with all that is wrong in it."""
+    return load_checked(Path(path), search=tuple(map(Path, search)))[1]
+
+
+def load_checked(path: Path, *, search: tuple[Path, ...] = ()) -> "tuple[Module, RuntimeModule]":
+    """Return a file's module as the checker knows it, and the kernels to call."""
     from tiledsl.runtime.kernel import Kernel as RuntimeKernel
     from tiledsl.runtime.kernel import Module as RuntimeModule
 
-    module = checked(Path(path), search=tuple(map(Path, search)))
+    module = checked(path, search=search)
     compiler = ModuleCompiler(module)
     headers = {n: (module.kernels.get(n) or module.ops[n]).item for n in module.own}
-    return RuntimeModule(
-        module.source.name, {n: RuntimeKernel(h, compiler) for n, h in headers.items()}
-    )
+    kernels = {n: RuntimeKernel(h, compiler) for n, h in headers.items()}
+    return module, RuntimeModule(module.source.name, kernels)
 
 
 def checked(path: Path, *, search: tuple[Path, ...] = ()) -> "Module":

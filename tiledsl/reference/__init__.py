@@ -62,9 +62,7 @@ def evaluate_reference(
 def _start(
     tensor: Tensor, shape: tuple[int, ...], dims: Mapping[str, int], scalars: Mapping[str, Number]
 ) -> Array:
-    kind = np.float64 if tensor.dtype.is_float else np.int64
-    if tensor.dtype is DType.BOOL:
-        kind = np.bool_
+    kind = "f8" if tensor.dtype.is_float else "?" if tensor.dtype is DType.BOOL else "i8"
     start: Number = np.nan if tensor.dtype.is_float else 0
     if tensor.initial is not None:
         start = evaluate(tensor.initial, dims, scalars, {})

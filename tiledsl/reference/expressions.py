@@ -45,11 +45,8 @@ def evaluate_expression(run: Evaluator, expr: tree.Expr) -> tuple[Tile, ...]:
         case tree.Compare(first=first, rest=rest):
             return (_compare(run, first, rest),)
         case tree.Logical(op=op, operands=operands):
-            values = [run.tile(o) for o in operands]
-            result = values[0]
-            for value in values[1:]:
-                result = _elementwise(op, [result, value])
-            return (result,)
+            sides = [run.tile(o) for o in operands]
+            return (_folded(op, sides),)
         case tree.Conditional(condition=condition, then=then, other=other):
             return (run.tile(then if run.scalar(condition) else other),)
         case tree.Index():
@@ -131,6 +128,13 @@ def _elementwise(name: str, operands: Sequence[Tile]) -> Tile:
     return Tile(widened(result), axes)
 
 
+def _folded(name: str, operands: Sequence[Tile]) -> Tile:
+    result = operands[0]
+    for operand in operands[1:]:
+        result = _elementwise(name, [result, operand])
+    return result
+
+
 def _compare(run: Evaluator, first: tree.Expr, rest: tuple[tuple[str, tree.Expr], ...]) -> Tile:
     left, result = run.tile(first), None
     for op, operand in rest:
@@ -168,15 +172,15 @@ def _lookup(run: Evaluator, expr: tree.Index) -> Tile:
     whole = _whole(run, array, expr.indices)
     if whole is not None:
         return Tile(array, whole, dtype)
-    for index, written in zip(indices, expr.indices, strict=True):
-        if index.array.dtype.kind != "i":
-            raise fail(written.span, "an index is an integer")
+    for place, text in zip(indices, expr.indices, strict=True):
+        if place.array.dtype.kind != "i":
+            raise fail(text.span, "an index is an integer")
     axes = union(indices)
     places = [aligned(index, axes) for index in indices]
     shape = [run.ranges[axis].size for axis in axes]
     inside = np.ones(shape, np.bool_)
-    for place, size in zip(places, array.shape, strict=True):
-        inside &= (place >= 0) & (place < size)
+    for at, size in zip(places, array.shape, strict=True):
+        inside &= (at >= 0) & (at < size)
     if inside.all():
         return Tile(np.broadcast_to(array[tuple(places)], shape), axes, dtype)
     if expr.default is None:
@@ -236,11 +240,7 @@ def _call(run: Evaluator, call: tree.Call) -> tuple[Tile, ...]:
     if call.over:
         return _with_ranges(run, call)
     if name in ("min", "max"):
-        values = [run.tile(arg) for arg in _expressions(call)]
-        result = values[0]
-        for value in values[1:]:
-            result = _elementwise(name, [result, value])
-        return (result,)
+        return (_folded(name, [run.tile(arg) for arg in _expressions(call)]),)
     if name in OPS and OPS[name].arity == len(call.args):
         return (_elementwise(name, [run.tile(arg) for arg in _expressions(call)]),)
     raise fail(call.function.span, f"there is no function `{name}` of {len(call.args)} arguments")

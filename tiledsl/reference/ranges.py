@@ -1,7 +1,7 @@
 """Which positions each free index of a reference runs over."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from tiledsl.ir import Tensor
 from tiledsl.reference.errors import fail
@@ -9,6 +9,7 @@ from tiledsl.reference.tiles import Range
 from tiledsl.scalar import Scalar, show
 from tiledsl.source import Span
 from tiledsl.syntax import tree
+from tiledsl.syntax.walk import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def free_ranges(
     """
     left: dict[str, list[_Use]] = {}
     right: dict[str, list[_Use]] = {}
-    for node in _nodes(body):
+    for node in walk(body):
         match node:
             case tree.Store(tensor=tensor, indices=indices) if tensor.id in tensors:
                 _collect(tensors[tensor.id], indices, left)
@@ -51,7 +52,7 @@ def unknown_range(
 ) -> Exception:
     """Return the error for a name that indexes no dim bare, or two different ones."""
     uses: dict[str, list[_Use]] = {}
-    for node in _nodes(body):
+    for node in walk(body):
         if isinstance(node, tree.Index) and isinstance(node.base, tree.Name):
             tensor = tensors.get(node.base.id)
             if tensor is not None:
@@ -71,15 +72,3 @@ def _collect(
     for index, size in zip(indices, tensor.shape, strict=False):
         if isinstance(index, tree.Name):
             uses.setdefault(index.id, []).append(_Use(index, size))
-
-
-def _nodes(value: object) -> Iterator[tree.Node]:
-    """Yield every node inside ``value``, outermost first."""
-    if isinstance(value, tree.Node):
-        yield value
-        for field in fields(value):
-            if field.name != "span":
-                yield from _nodes(getattr(value, field.name))
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _nodes(part)

@@ -116,12 +116,10 @@ def contract(factors: Sequence[Tile], over: Sequence[str], ranges: Mapping[str, 
     missing = [axis for axis in over if all(axis not in f.axes for f in factors)]
     factors += [Tile(np.ones(ranges[axis].size, np.int64), (axis,)) for axis in missing]
     axes = union(factors)
-    number = {axis: i for i, axis in enumerate(axes)}
+    letter = {axis: chr(ord("a") + i) for i, axis in enumerate(axes)}
     keep = tuple(axis for axis in axes if axis not in over)
     kind = np.float64 if any(f.is_float for f in factors) else np.int64
-    operands: list[object] = []
-    for factor in factors:
-        operands += [factor.array.astype(kind), [number[a] for a in factor.axes]]
-    with np.errstate(all="ignore"):
-        result = np.einsum(*operands, [number[a] for a in keep], optimize=len(factors) > 1)
-    return Tile(np.asarray(result), keep)
+    inputs = ",".join("".join(letter[a] for a in f.axes) for f in factors)
+    formula = f"{inputs}->{''.join(letter[a] for a in keep)}"
+    arrays = [f.array.astype(kind) for f in factors]
+    return Tile(np.asarray(np.einsum(formula, *arrays, optimize=len(factors) > 1)), keep)

@@ -158,10 +158,9 @@ class Kernel:
         """
         binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
-        kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
         emitted = {
-            kernel.name: self._compiler.emit(self._compile(kernel, target, tiles or {}))
-            for kernel in kernels
+            compiled.kernel.name: self._compiler.emit(compiled)
+            for compiled in self.compiled(graph, target, tiles or {})
         }
         if isinstance(graph, KernelIR):
             return emitted[graph.name]
@@ -172,6 +171,14 @@ class Kernel:
         if binding not in self._instances:
             self._instances[binding] = self._compiler.instantiate(self.name, binding)
         return self._instances[binding]
+
+    def compiled(
+        self, graph: KernelIR | OpGraph, target: str, tiles: Mapping[str, int]
+    ) -> list[Compiled]:
+        """Return the programs of an instance: one, or one a step of an op."""
+        _know_tiles(graph, tiles)
+        kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
+        return [self._compile(kernel, target, tiles) for kernel in kernels]
 
     def _run(
         self,

@@ -26,7 +26,14 @@ FLOAT, INTEGER = 0.75, 1
 class Inputs:
     """The arguments of one case, and with them the ``types`` and ``dims`` of its launch."""
 
-    def __init__(self, kernel: RuntimeKernel, case: Case, plan: Plan, seed: int = 0) -> None:
+    def __init__(
+        self,
+        kernel: RuntimeKernel,
+        case: Case,
+        plan: Plan,
+        seed: int = 0,
+        arrays: Mapping[str, Array] | None = None,
+    ) -> None:
         self.header: Header = kernel.header
         self.plan = plan
         self.types = {n: str(v) for n, v in case.values if n in kernel.generics}
@@ -35,6 +42,7 @@ class Inputs:
         }
         self._given = {line.name.id: line.value for line in plan.given}
         self._seed = seed
+        self._arrays = arrays or {}
         params = {p.name.id for p in self.header.params}
         self.parameters = {n: v for n, v in numbers.items() if n in params}
         self._parameters_from_given(numbers)
@@ -67,7 +75,8 @@ class Inputs:
                     if name not in found:
                         found[name] = _usual(dtype) if default is None else default
                 case Tensor(name=name):
-                    found[name] = self._array(param, found)
+                    ready = self._arrays.get(name)
+                    found[name] = self._array(param, found) if ready is None else ready
         return found
 
     def _array(self, tensor: Tensor, found: Mapping[str, object]) -> Array:

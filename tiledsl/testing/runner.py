@@ -1,6 +1,6 @@
 """Tests run: every case on a device, against the reference, shrunk where it fails."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tiledsl.check import Module
@@ -46,11 +46,19 @@ def tests_of(module: Module) -> Iterator[Plan]:
 
 
 def run_case(
-    module: Module, kernel: RuntimeKernel, plan: Plan, case: Case, options: Options
+    module: Module,
+    kernel: RuntimeKernel,
+    plan: Plan,
+    case: Case,
+    options: Options,
+    arrays: Mapping[str, Array] | None = None,
 ) -> Outcome:
-    """Run one case and compare what it gives with the reference, where there is one."""
+    """Run one case and compare what it gives with the reference, where there is one.
+
+    ``arrays`` are inputs that come from elsewhere.
+    """
     try:
-        inputs = Inputs(kernel, case, plan, options.seed)
+        inputs = Inputs(kernel, case, plan, options.seed, arrays)
         wanted = _reference(module, inputs)
     except (ArgumentError, CompileError) as error:
         return _refused(plan, case, error)

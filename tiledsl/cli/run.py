@@ -1,0 +1,172 @@
+"""``run`` and ``profile``: one kernel on one set of inputs."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from tiledsl.cli.build import chosen
+from tiledsl.cli.files import file_and_kernel
+from tiledsl.cli.settings import Settings, Value, parse, refuse_unknown, sort_out, tile_sizes
+
+if TYPE_CHECKING:
+    from tiledsl.check import Module
+    from tiledsl.runtime.kernel import Kernel
+    from tiledsl.testing.cases import Case, Plan
+    from tiledsl.testing.runner import Outcome
+
+_Command = Callable[..., None]
+
+
+def _common(command: _Command) -> _Command:
+    """Add the arguments that both commands have."""
+    for decorate in (
+        click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are."),
+        click.option("--seed", default=0, help="Another seed, other random inputs."),
+        click.option("--chip", metavar="TARGET", help="The target, if not the usual one."),
+        click.option(
+            "-s", "--set", "pairs", multiple=True, metavar="NAME=SIZE", help="A tile size."
+        ),
+        click.argument("values", nargs=-1, metavar="NAME=VALUE..."),
+        click.argument("file", metavar="FILE[:KERNEL]"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@_common
+@click.option("--device", default="sim", help="sim, ascend-host, cuda-host or cuda.")
+@click.option("--hazards", is_flag=True, help="Look for missing flags and the like (sim).")
+@click.option("--save", type=click.Path(dir_okay=False), help="Write the outputs as .npz.")
+def run(
+    file: str,
+    values: tuple[str, ...],
+    pairs: tuple[str, ...],
+    chip: str | None,
+    seed: int,
+    search: tuple[str, ...],
+    device: str,
+    hazards: bool,
+    save: str | None,
+) -> None:
+    """Run a kernel; inputs are random, as its test says, or read from NAME=FILE.npy.
+
+    NAME is a dim (M=64), an element type (T=f16), a parameter (scale=0.5) or an input. Sizes that
+    are not given are those of the first case of the kernel's test. The outputs are compared with
+    the kernel's reference.
+    """
+    from tiledsl.runtime.kernel import Result
+    from tiledsl.testing.runner import Options
+
+    outcome = _one(file, values, search, Options(device, chip, tile_sizes(pairs), seed, hazards))
+    result = outcome.result
+    if isinstance(result, Result):
+        click.echo(result.report().rstrip())
+        for name, array in result.outputs.items():
+            click.echo(_shown(name, array))
+        if save is not None:
+            np.savez(save, **{name: _plain(array) for name, array in result.outputs.items()})
+    for name, worst in outcome.errors:
+        click.echo(f"{name}: differs from the reference by {worst:.2g} at most")
+    if outcome.failure:
+        click.echo(f"error: {outcome.failure}", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@_common
+@click.option("--json", "as_json", is_flag=True, help="Print cycles and time as JSON.")
+def profile(
+    file: str,
+    values: tuple[str, ...],
+    pairs: tuple[str, ...],
+    chip: str | None,
+    seed: int,
+    search: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show where a kernel's cycles go, by the simulator; arguments as for `run`."""
+    from tiledsl.testing.runner import Options
+
+    outcome = _one(file, values, search, Options("sim", chip, tile_sizes(pairs), seed))
+    if outcome.result is None:
+        click.echo(f"error: {outcome.failure}", err=True)
+        sys.exit(1)
+    if as_json:
+        import json
+
+        numbers = {"cycles": outcome.result.cycles, "microseconds": outcome.result.microseconds}
+        click.echo(json.dumps(numbers))
+        return
+    click.echo(outcome.result.report().rstrip())
+
+
+def _one(file: str, values: tuple[str, ...], search: tuple[str, ...], options: Any) -> "Outcome":
+    """Run the kernel that ``FILE[:KERNEL]`` names on the values given."""
+    from tiledsl.driver import load_checked
+    from tiledsl.testing.runner import run_case
+
+    path, name = file_and_kernel(file)
+    module, kernels = load_checked(path, search=tuple(map(Path, search)))
+    candidates = chosen(kernels, name)
+    if len(candidates) != 1:
+        names = ", ".join(k.name for k in candidates) or "no kernels"
+        raise click.ClickException(f"which kernel? {path} has {names}: write {path}:NAME")
+    (kernel,) = candidates
+    arrays, numbers = _split(kernel, parse(values))
+    settings, unknown = sort_out(kernel.header, numbers)
+    refuse_unknown(unknown, [kernel.header])
+    plan, case = _case(module, kernel, settings)
+    options.tiles.update(settings.tiles)
+    return run_case(module, kernel, plan, case, options, arrays)
+
+
+def _split(
+    kernel: "Kernel", values: dict[str, Value]
+) -> tuple[dict[str, "np.ndarray[Any, Any]"], dict[str, Value]]:
+    """Return the arrays that come from files, and the other values."""
+    tensors = {p.name.id for p in kernel.header.params if p.type.dims is not None}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    others: dict[str, Value] = {}
+    for name, value in values.items():
+        if name not in tensors:
+            others[name] = value
+            continue
+        if not str(value).endswith(".npy"):
+            raise click.ClickException(f"{name}: expected NAME=FILE.npy, got `{value}`")
+        try:
+            arrays[name] = np.load(str(value), allow_pickle=False)
+        except (OSError, ValueError) as problem:
+            raise click.ClickException(f"{name}: cannot read {value}: {problem}") from None
+    return arrays, others
+
+
+def _case(module: "Module", kernel: "Kernel", settings: Settings) -> "tuple[Plan, Case]":
+    """Return the kernel's test with one case: its first, with what was set in its place."""
+    from tiledsl.testing.cases import Case, Plan, plan_of
+
+    tests = [plan_of(test) for test in module.tests.get(kernel.name, ())]
+    plan = next((t for t in tests if not t.fails), Plan(kernel.name))
+    first = dict(plan.cases[0].values) if plan.cases else {}
+    wanted: dict[str, Value] = {**settings.types, **settings.parameters, **settings.dims}
+    return plan, Case(tuple((first | wanted).items()))
+
+
+def _shown(name: str, array: "np.ndarray[Any, Any]") -> str:
+    """Return one line about an output: its type, and its first elements."""
+    from tiledsl.runtime.arrays import describe
+
+    first = ", ".join(str(v) for v in array.reshape(-1)[:4])
+    more = ", …" if array.size > 4 else ""
+    return f"{name}: {describe(array)} = {first}{more}"
+
+
+def _plain(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return what NumPy can save without pickling: narrow floats of ml_dtypes as f32."""
+    known = re.fullmatch(r"[fiub]", array.dtype.kind)
+    return array if known else array.astype(np.float32)
