@@ -69,9 +69,7 @@ def _path(path: tree.String | str) -> tuple[str, bool]:
     return (path.value, False) if isinstance(path, tree.String) else (path, True)
 
 
-def _imported(
-    span: Span, name: tree.Name, alias: tree.Name | None
-) -> tuple[tree.Name, tree.Name]:
+def _imported(span: Span, name: tree.Name, alias: tree.Name | None) -> tuple[tree.Name, tree.Name]:
     return name, alias or name
 
 
@@ -379,9 +377,7 @@ def _tolerance(span: Span, relative: tree.Expr, absolute: tree.Expr | None) -> t
     return tree.Tolerance(span, (relative,) if absolute is None else (relative, absolute))
 
 
-def _cycles(
-    span: Span, word: str, op: str, limit: tree.Expr, on: str, target: str
-) -> tree.Cycles:
+def _cycles(span: Span, word: str, op: str, limit: tree.Expr, on: str, target: str) -> tree.Cycles:
     return tree.Cycles(span, op, limit, target)
 
 

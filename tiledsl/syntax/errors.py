@@ -1,5 +1,7 @@
 """What can be wrong with the text of a file: the diagnostics P001 and on."""
 
+# ruff: noqa: D102  (a property's docstring is that of `Diagnostic`)
+
 import unicodedata
 from dataclasses import dataclass
 from typing import ClassVar
@@ -198,10 +200,7 @@ class ElseOutsideBrackets(Diagnostic):
 
     @property
     def help(self) -> str:
-        return (
-            "a default stands inside the brackets, `x[i else 0]`; "
-            "a choice has three parts, `a if c else b`"
-        )
+        return "a default stands inside the brackets: `x[i else 0]`"
 
 
 @dataclass(frozen=True)
@@ -312,7 +311,8 @@ class Misplaced(Diagnostic):
 
     @property
     def message(self) -> str:
-        return f"a `{self.word}` line cannot stand here"
+        article = "an" if self.word[0] in "aeio" else "a"
+        return f"{article} `{self.word}` line cannot stand here"
 
     @property
     def help(self) -> str:
@@ -410,22 +410,27 @@ class UpdateOfElement(Diagnostic):
 
 
 @dataclass(frozen=True)
-class MissingReturn(Diagnostic):
-    """A block ``fn`` without a value."""
+class UnfinishedBlock(Diagnostic):
+    """A block that ends without the line it needs: a ``return``, or any statement."""
 
     code: ClassVar[str] = "P022"
+    missing: str
 
     @property
     def message(self) -> str:
-        return "this `fn` ends without `return`"
+        if self.missing == "return":
+            return "this `fn` ends without `return`"
+        return "this body has facts, but no statement"
 
     @property
     def label(self) -> str:
-        return "the last line is here"
+        return "its last line is here"
 
     @property
-    def help(self) -> str:
-        return "the last line of a block `fn` is `return x`, or `return a, b`"
+    def help(self) -> str | None:
+        if self.missing == "return":
+            return "the last line of a block `fn` is `return x`, or `return a, b`"
+        return None
 
 
 PLACES = {

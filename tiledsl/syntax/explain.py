@@ -15,20 +15,22 @@ from tiledsl.syntax.errors import (
     LineEndsEarly,
     Misplaced,
     MissingColon,
-    MissingReturn,
     OverOutsideCall,
     UnexpectedIndentation,
     UnexpectedWord,
+    UnfinishedBlock,
     UnknownWord,
     UpdateOfElement,
     WrongEquals,
 )
-from tiledsl.syntax.lexer import DEDENT, INDENT, ITEMS, NEWLINE, SOFT, keywords
+from tiledsl.syntax.lexer import DEDENT, INDENT, ITEMS, NEWLINE, keywords
 from tiledsl.syntax.table import END
 
 _OPENERS = ("for", "if", "elif", "else", "fn", *sorted(ITEMS - {"import", "from", "const", "fn"}))
-_INFIX = frozenset("== != < <= > >= | ^ & << >> + - * / // % @ ** . [ ( if and or".split())
+_SIGNS = "==", "!=", "<", "<=", ">", ">=", "|", "^", "&", "<<", ">>", "+", "-", "*", "/", "//", "%"
+_INFIX = frozenset((*_SIGNS, "@", "**", ".", "[", "(", "if", "and", "or"))
 _OPERAND = frozenset(("NAME", "NUMBER", "("))
+_LIKELY = "= : ) ] , in by"
 _UPDATES = ("+=", "-=", "*=", "/=", "max", "min")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What writers of other languages try.
@@ -88,8 +90,9 @@ def _layout(m: Mistake) -> Diagnostic | None:
         # The token stands where the block should; the line above is the one to look at.
         end = len(m.source.text[: m.line].rstrip()) if not m.before else m.line + len(m.before)
         return ExpectedBlock(Span(m.source, end - 1, end))
-    if m.kind == DEDENT and "return" in m.accepted:
-        return MissingReturn(Span(m.source, m.start - 1, m.start))
+    if m.kind == DEDENT and not m.before:
+        missing = "return" if "return" in m.accepted else "statement"
+        return UnfinishedBlock(Span(m.source, m.start - 1, m.start), missing)
     word = _WORD.match(m.before)
     if m.kind == NEWLINE and ":" in m.accepted and word and word.group() in _OPENERS:
         return MissingColon(m.span, word.group())
@@ -126,8 +129,11 @@ def _first_words(m: Mistake) -> Diagnostic | None:
 
 def _unknown_word(m: Mistake, span: Span) -> Diagnostic | None:
     word = span.text
+    if word in m.starters:
+        return None
     near = difflib.get_close_matches(word, m.starters, 1, 0.7)
-    suggestion = near[0] if near else _FOREIGN.get(word)
+    near = near or difflib.get_close_matches(word, (*PLACES, *_FOREIGN), 1, 0.8)
+    suggestion = _FOREIGN.get(near[0], near[0]) if near else None
     lone = m.kind in (NEWLINE, ":") or m.kind in keywords()
     if suggestion is None and lone and m.before:
         return None  # `x` alone, or `x in …`: that something is missing says more
@@ -136,14 +142,14 @@ def _unknown_word(m: Mistake, span: Span) -> Diagnostic | None:
 
 def _known_slips(m: Mistake) -> Diagnostic | None:
     following = m.source.text[m.end : m.end + 1]
+    if m.kind in keywords() and "NAME" in m.accepted:
+        return KeywordAsName(m.span, m.kind)
     if m.kind == "over":
         return OverOutsideCall(m.span)
     if m.kind == "else":
         return ElseOutsideBrackets(m.span)
-    if m.kind in keywords() and "NAME" in m.accepted:
-        return KeywordAsName(m.span, m.kind)
-    if m.kind in _UPDATES and m.before.endswith("]") and "=" in m.accepted:
-        return UpdateOfElement(m.span, " ".join(m.before.split()), m.kind.rstrip("=") + "=")
+    if m.text in _UPDATES and m.before.endswith("]") and "=" in m.accepted:
+        return UpdateOfElement(m.span, " ".join(m.before.split()), m.text.rstrip("=") + "=")
     if m.kind == "=":
         condition = m.before.split(None, 1)[0] in ("if", "elif", "assert", "where", "for")
         if m.in_brackets or condition:
@@ -171,6 +177,10 @@ def _plain(m: Mistake) -> Diagnostic:
         hint = "outputs stand in brackets: `-> (y: f32[N])`"
     elif m.kind in ("NAME", "NUMBER", "(") and "," in m.accepted and m.in_brackets:
         hint = "is a comma missing?"
+    elif "=" in m.accepted and _WORD.fullmatch(m.before):
+        hint = "a line binds a name, `x = …`, stores, `y[i] = …`, or calls `print`"
+    elif m.kind in ("->", ":") and m.accepted & {")", "]"}:
+        hint = f"is `{min(m.accepted & {')', ']'})}` missing before it?"
     return UnexpectedWord(m.span, m.text, expected, hint)
 
 
@@ -178,6 +188,8 @@ def _expected(accepted: frozenset[str]) -> str:
     """Return what could stand there, in words, the likeliest first."""
     kinds = set(accepted) - {INDENT, DEDENT, END}
     words = []
+    if {"grid", "assert"} <= kinds:
+        return "a statement"
     if kinds >= _OPERAND:
         words.append("an expression")
         kinds -= {"NAME", "NUMBER", "STRING", "(", "[", "-", "+", "~", "not", "where"}
@@ -186,8 +198,9 @@ def _expected(accepted: frozenset[str]) -> str:
         kinds -= _INFIX
     if "NAME" in kinds:
         words.append("a name")
-    words += [f"`{kind}`" for kind in sorted(kinds - {"NAME", "STRING", "NUMBER", NEWLINE} - SOFT)]
-    words += [f"`{kind}`" for kind in sorted(kinds & SOFT - {"max", "min"})]
+    others = sorted(kinds - {"NAME", "STRING", "NUMBER", NEWLINE, "max", "min"})
+    others.sort(key=lambda kind: _LIKELY.find(kind) if kind in _LIKELY else len(_LIKELY))
+    words += [f"`{kind}`" for kind in others]
     if "STRING" in kinds:
         words.append('a string `"…"`')
     if "NUMBER" in kinds:

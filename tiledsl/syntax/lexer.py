@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NoReturn
 
-from tiledsl.diagnostics import Report
+from tiledsl.diagnostics import Diagnostic, Report
 from tiledsl.source import Source, Span
 from tiledsl.syntax.errors import (
     BadNumber,
@@ -33,11 +33,12 @@ UNCLOSED = "_UNCLOSED"
 """The first word of an item, met inside brackets."""
 
 # The words of schedules and tests, and the `max=` of an update: a name everywhere else.
-SOFT = frozenset(
-    "tune pipeline depth swizzle unroll place cores warps split skew "
-    "given tolerance exact cycles fails on max min".split()
+_SCHEDULE = "tune", "pipeline", "depth", "swizzle", "unroll", "place", "cores", "warps", "split"
+_TEST = "given", "tolerance", "exact", "cycles", "fails", "on"
+SOFT = frozenset((*_SCHEDULE, "skew", *_TEST, "max", "min"))
+ITEMS = frozenset(
+    ("import", "from", "const", "fn", "kernel", "op", "reference", "schedule", "test")
 )
-ITEMS = frozenset("import from const fn kernel op reference schedule test".split())
 
 MAX_BRACKETS = 100
 MAX_LEVELS = 60
@@ -77,6 +78,7 @@ class Lexer:
         self._fresh = True
         self._levels = [0]
         self._tab_seen = False
+        self._rejected = -1
 
     def resume_after(self, offset: int) -> None:
         """Go on at the line below ``offset``, outside all brackets."""
@@ -129,23 +131,22 @@ class Lexer:
                 if kind not in reserved:
                     kind = "NAME"
                     if end - start > MAX_NAME:
-                        limit = TooMuch(Span(self.source, start, end), "letters of a name", MAX_NAME)
-                        self.report.add(limit)
+                        span = Span(self.source, start, end)
+                        self.report.add(TooMuch(span, "letters of a name", MAX_NAME))
                         kind = WRONG
                 elif self.brackets and start == self._line_start and kind in ITEMS - {"const"}:
                     kind = UNCLOSED
             elif group != "mark":
                 kind = group or ""
                 if group == "bad":
-                    end = self._reject(start)
+                    self._position = end = self._reject(start)
                     kind = WRONG
             elif kind in "([":
                 self.brackets.append((kind, start))
                 if len(self.brackets) > MAX_BRACKETS:
                     self._give_up(start, "nested brackets", MAX_BRACKETS)
-            elif kind in ")]":
-                if not self._close(kind, start):
-                    kind = WRONG
+            elif kind in ")]" and not self._close(kind, start):
+                kind = WRONG
             yield kind, start, end
             last = end
 
@@ -193,25 +194,26 @@ class Lexer:
     def _reject(self, start: int) -> int:
         """Report what no pattern fits, and return where it ends."""
         text = self.source.text
-        word = _NUMBER_LIKE.match(text, start)
-        if word:
-            end = word.end()
-            self.report.add(BadNumber(Span(self.source, start, end), word.group()))
-        elif text[start] == '"':
-            word = _open_string().match(text, start)
-            assert word is not None
-            end = word.end()
+        span = Span(self.source, start, start + 1)
+        found: Diagnostic = UnexpectedCharacter(span, text[start])
+        number = _NUMBER_LIKE.match(text, start)
+        string = _open_string().match(text, start)
+        if number:
+            span = Span(self.source, start, number.end())
+            found = BadNumber(span, number.group())
+        elif string:
+            end = string.end()
             if text[end : end + 1] in ("", "\r", "\n", "\\"):
-                self.report.add(BadString(Span(self.source, start, end), ""))
+                span = Span(self.source, start, end)
+                found = BadString(span, "")
                 self.string_open = True
             else:
-                wrong = Span(self.source, end, end + 1)
-                self.report.add(UnexpectedCharacter(wrong, text[end]))
-                end += 1
-        else:
-            end = start + 1
-            self.report.add(UnexpectedCharacter(Span(self.source, start, end), text[start]))
-        return end
+                span = Span(self.source, end, end + 1)
+                found = UnexpectedCharacter(span, text[end])
+        if self._rejected != self._line_start:  # one character in a line calls for the next
+            self._rejected = self._line_start
+            self.report.add(found)
+        return span.end
 
 
 _NUMBER_LIKE = re.compile(r"[0-9][0-9A-Za-z_.]*")

@@ -1,8 +1,8 @@
 """Text into a syntax tree, or all that is wrong with it.
 
 The table is Lark's; the loop that runs it is here. It knows the span of every rule from its first
-and last token, and it goes on after a mistake: the line at fault, with the block below it, counts as
-a statement without content, so that one run reports the mistakes of the whole file.
+and last token, and it goes on after a mistake: the line at fault, with the block below it, counts
+as a statement without content, so that one run reports the mistakes of the whole file.
 """
 
 import gc
@@ -16,9 +16,9 @@ from tiledsl.syntax import build, tree
 from tiledsl.syntax.errors import (
     ExpectedBlock,
     MissingColon,
-    MissingReturn,
     NeverClosed,
     TooMuch,
+    UnfinishedBlock,
     Unreadable,
 )
 from tiledsl.syntax.explain import Mistake, explain
@@ -90,17 +90,18 @@ _SAME, _LIST, _ALL, _SOME = range(4)
 @cache
 def _plans() -> tuple[tuple[str, int, int, Any, Any], ...]:
     """Return for each rule its origin, length, way to make a value, parts, and action."""
-    plans: list[tuple[str, int, int, Any, Any]] = []
+    plans = []
+    way: int
+    parts: Any
     for rule in table().rules:
+        way, parts = _ALL, rule.keep
         if rule.action == "":
-            plan = (_SAME, rule.keep[0], None)
+            way, parts = _SAME, rule.keep[0]
         elif rule.action == "_":
-            plan = (_LIST, [(place, place in rule.splice) for place in rule.keep], None)
-        elif rule.keep == tuple(range(rule.length)):
-            plan = (_ALL, None, build.ACTIONS[rule.action])
-        else:
-            plan = (_SOME, rule.keep, build.ACTIONS[rule.action])
-        plans.append((rule.origin, rule.length, *plan))
+            way, parts = _LIST, [(place, place in rule.splice) for place in rule.keep]
+        elif rule.keep != tuple(range(rule.length)):
+            way = _SOME
+        plans.append((rule.origin, rule.length, way, parts, build.ACTIONS.get(rule.action)))
     return tuple(plans)
 
 
@@ -108,6 +109,13 @@ def _plans() -> tuple[tuple[str, int, int, Any, Any], ...]:
 def _rows() -> tuple[dict[str, int], ...]:
     made = table()
     return tuple(made.rows[shape] for shape in made.shape)
+
+
+@cache
+def _only_way(state: int) -> int | None:
+    """Return the reduction that a state makes for every token that it knows, if there is one."""
+    ways = set(_rows()[state].values())
+    return way if len(ways) == 1 and (way := ways.pop()) < 0 else None
 
 
 _jumps: dict[tuple[int, int, str], int] = {}
@@ -154,6 +162,8 @@ class _Run:
             if kind == "NAME" and (word := text[start:end]) in SOFT and word in row:
                 kind = word
             act = row.get(kind)
+            if act is None and (forced := _only_way(states[-1])) is not None:
+                act = forced  # what is complete is complete, whatever follows
             if act is None:
                 queue = self._recover((kind, start, end))
                 if not queue:
@@ -237,16 +247,18 @@ class _Run:
             self.repaired = isinstance(found, MissingColon)
             if self.repaired:
                 return [token, (":", start, start)]
-            if isinstance(found, MissingReturn):
+            if isinstance(found, UnfinishedBlock) and found.missing == "return":
                 ending = "return_"
+        elif self.source.text[start] == "{" and self._accepts(":"):
+            return [next(self.tokens), (":", start, start)]
         elif self.lexer.string_open:
             self.lexer.string_open = False
             self.lexer.resume_after(start)  # what would close the brackets may be in the string
             token = NEWLINE, start, start
         if keep and (start, kind) == self.stuck:
-            keep = False
-            if kind == END:
+            if kind in (DEDENT, END):
                 return []
+            keep = False
         self.stuck = start, kind
         queue = [token if keep else self._skip(token, self._indentation(line))]
         self._finish_line(at, line, ending, queue)
@@ -275,14 +287,16 @@ class _Run:
 
     def _indentation(self, offset: int) -> int:
         """Return the indentation of the line that ``offset`` is in."""
-        text = self.source.text
-        first = text.rfind("\n", 0, offset) + 1
-        return len(text[first:offset]) - len(text[first:offset].lstrip())
+        line = self.source.text[self.source.text.rfind("\n", 0, offset) + 1 : offset]
+        return len(line) - len(line.lstrip())
+
+    def _starts_line(self, offset: int) -> bool:
+        return not self.source.text[self.source.text.rfind("\n", 0, offset) + 1 : offset].strip()
 
     def _mistake(self, token: Token, at: int, line: int) -> Mistake:
         kind, start, end = token
         row = _rows()[self.states[-1]]
-        starters = {word for word in _rows()[self.states[at]] if word.isidentifier()}
+        starters = {word for word in _rows()[self.states[at]] if word[0].islower()}
         return Mistake(
             source=self.source,
             kind=kind,
@@ -291,7 +305,7 @@ class _Run:
             line=line,
             before=self.source.text[line : self.ends[-1]] if line < start else "",
             accepted=frozenset(kind for kind in row if self._accepts(kind)),
-            starters=tuple(sorted(starters - {"NAME", "max", "min"})),
+            starters=tuple(sorted(starters - {"max", "min"})),
             in_brackets=bool(self.lexer.brackets),
         )
 
@@ -314,20 +328,18 @@ class _Run:
 
     def _skip(self, token: Token, indentation: int) -> Token:
         """Return the token after the logical line of ``token`` and the block below that."""
+        lexer = self.lexer
         while token[0] not in (NEWLINE, INDENT, DEDENT):
-            _, start, _ = token
-            if self.lexer.brackets:
-                first = self._indentation(start)
-                starts_line = not self.source.text[start - first - 1 : start].strip()
-                if token[0] == END:
-                    self.lexer.brackets.clear()
-                elif starts_line and first <= indentation and token[0] not in (")", "]"):
-                    self.lexer.resume_at(start)
-                    token = NEWLINE, start, start
-                    break
-            elif token[0] == END:
-                return token
+            if token[0] == END:
+                if not lexer.brackets:
+                    return token
+                lexer.brackets.clear()
             token = next(self.tokens)
+            kind, start, _ = token
+            ends = kind not in (")", "]") and self._indentation(start) <= indentation
+            if lexer.brackets and ends and self._starts_line(start):
+                lexer.resume_at(start)
+                token = NEWLINE, start, start
         if token[0] == NEWLINE:
             token = next(self.tokens)
         if token[0] != INDENT:
@@ -337,21 +349,22 @@ class _Run:
             token = next(self.tokens)
             depth += {INDENT: 1, DEDENT: -1}.get(token[0], 0)
             if token[0] in (UNCLOSED, END):
-                sign, offset = self.lexer.brackets[-1]
+                sign, offset = lexer.brackets[-1]
                 self.report.add(NeverClosed(Span(self.source, offset, offset + 1), sign))
-                self.lexer.resume_after(offset)
+                lexer.resume_after(offset)
         return next(self.tokens)
 
     def _finish_line(self, at: int, line: int, ending: str, queue: list[Token]) -> None:
         """Put a line without content where the mistake was."""
         gotos = table().gotos[self.states[at]]
         first = self.source.text[line : line + 6]
-        order = ("where_", *_LINES) if first.startswith("where") else (ending, *_LINES)
+        facts = first.startswith("where") and queue[0][0] != DEDENT
+        order = ("where_", *_LINES) if facts else (ending, *_LINES)
         origin = next(name for name in order if name in gotos)
         for stack in (self.states, self.values, self.starts, self.ends):
             del stack[at + 1 :]
         self.states.append(gotos[origin])
-        self.values.append(None)
+        self.values.append([])
         self.starts.append(line)
         self.ends.append(line)
         if origin in _WITHOUT_NEWLINE:
@@ -380,7 +393,7 @@ def _jump(below: int, state: int, kind: str) -> int:
     """Return where rules with one part lead from ``state``, which stands on ``below``."""
     chain = below, state, kind
     rows, plans, gotos = _rows(), _plans(), table().gotos
-    while (act := rows[state].get(kind)) is not None and act < 0:
+    while (act := rows[state].get(kind, _only_way(state))) is not None and act < 0:
         origin, length, way, _, _ = plans[~act]
         if length != 1 or way != _SAME:
             break

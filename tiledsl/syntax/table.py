@@ -82,7 +82,8 @@ def make_table(text: str) -> Table:
     parser = lark.Lark(text, parser="lalr", lexer="basic", start=START, maybe_placeholders=True)
     content, memo = parser.memo_serialize([TerminalDef, LarkRule])
     automaton = content["parser"]["parser"]
-    patterns, literals = {}, {}
+    patterns: dict[str, str] = {}
+    literals: dict[str, str] = {}
     for entry in memo.values():
         if entry["__type__"] == "TerminalDef":
             pattern, name = entry["pattern"], entry["name"]
@@ -92,17 +93,19 @@ def make_table(text: str) -> Table:
                 patterns[name] = pattern["value"]
     names = automaton["tokens"]
     numbers: dict[int, int] = {}
-    rules = []
+    rules: list[Rule] = []
     for key, entry in memo.items():
         if entry["__type__"] == "Rule":
             numbers[key] = len(rules)
             rules.append(_rule(entry))
-    shape, shapes = [], {}
+    shape: list[int] = []
+    shapes: dict[tuple[tuple[str, int], ...], int] = {}
     rows: list[dict[str, int]] = []
-    gotos = []
+    gotos: list[dict[str, int]] = []
     origins = {rule.origin for rule in rules}
     for state in range(len(automaton["states"])):
-        row, goto = {}, {}
+        row: dict[str, int] = {}
+        goto: dict[str, int] = {}
         for number, (reduce, target) in automaton["states"][state].items():
             name = names[number]
             if name in origins:

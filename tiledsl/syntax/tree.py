@@ -35,7 +35,7 @@ class String(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A name: of a tile, a tensor, a range, a dim, a parameter, a type, ``true``, ``inf`` …"""
+    """A name of a tile, a tensor, a range, a dim, a parameter or a type; ``true``, ``inf`` too."""
 
     id: str
 
