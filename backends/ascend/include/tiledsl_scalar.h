@@ -1,0 +1,138 @@
+// Scalar arithmetic as the tile language means it: rounding, division, casts, NaN.
+#ifndef TILEDSL_SCALAR_H
+#define TILEDSL_SCALAR_H
+
+#include <cstdint>
+
+#ifdef __aicore__
+#define TDSL_FN __aicore__ inline
+#else
+#define TDSL_FN inline
+#endif
+
+namespace tdsl {
+
+constexpr float kInf = __builtin_huge_valf();
+constexpr float kNan = __builtin_nanf("");
+
+template <bool kChoice, typename A, typename B> struct Choose { using Type = A; };
+template <typename A, typename B> struct Choose<false, A, B> { using Type = B; };
+
+// The type in which numbers of types A and B meet: the wider; the float of a float and an integer.
+template <typename A, typename B> struct Common { using Type = decltype(A() + B()); };
+
+template <typename T> struct Limits;
+template <> struct Limits<int8_t> { static constexpr int64_t kLow = -128, kHigh = 127; };
+template <> struct Limits<int16_t> { static constexpr int64_t kLow = -32768, kHigh = 32767; };
+template <> struct Limits<int32_t> { static constexpr int64_t kLow = -2147483648LL, kHigh = 2147483647LL; };
+template <> struct Limits<int64_t> { static constexpr int64_t kLow = INT64_MIN, kHigh = INT64_MAX; };
+template <> struct Limits<uint8_t> { static constexpr int64_t kLow = 0, kHigh = 255; };
+template <> struct Limits<uint16_t> { static constexpr int64_t kLow = 0, kHigh = 65535; };
+template <> struct Limits<uint32_t> { static constexpr int64_t kLow = 0, kHigh = 4294967295LL; };
+
+// ---- rounding -----------------------------------------------------------------------------------
+
+// From 2^23 on every float is whole; NaN is returned as it is.
+TDSL_FN float Trunc(float x) {
+    return x > -8388608.0f && x < 8388608.0f ? float(int32_t(x)) : x;
+}
+TDSL_FN float Floor(float x) {
+    const float whole = Trunc(x);
+    return whole > x ? whole - 1.0f : whole;
+}
+TDSL_FN float Ceil(float x) {
+    const float whole = Trunc(x);
+    return whole < x ? whole + 1.0f : whole;
+}
+TDSL_FN float Rint(float x) {
+    const float low = Floor(x), rest = x - low;
+    const float half = low * 0.5f;
+    const bool even = Floor(half) == half;
+    return rest > 0.5f || (rest == 0.5f && !even) ? low + 1.0f : low;
+}
+
+// ---- division, smaller and larger ---------------------------------------------------------------
+
+// Division by zero gives 0, and its remainder the dividend.
+template <typename A, typename B> TDSL_FN typename Common<A, B>::Type FloorDiv(A a, B b) {
+    using T = typename Common<A, B>::Type;
+    const T x = a, y = b;
+    if (y == 0) return 0;
+    const T q = x / y;
+    return q * y != x && ((x < 0) != (y < 0)) ? q - 1 : q;
+}
+TDSL_FN float FloorDiv(float a, float b) { return Floor(a / b); }
+
+template <typename A, typename B> TDSL_FN typename Common<A, B>::Type FloorMod(A a, B b) {
+    return a - FloorDiv(a, b) * b;
+}
+TDSL_FN float FloorMod(float a, float b) { return a - b * Floor(a / b); }
+
+template <typename A, typename B> TDSL_FN typename Common<A, B>::Type Min(A a, B b) {
+    using T = typename Common<A, B>::Type;
+    const T x = a, y = b;
+    return x != x ? x : y != y ? y : x < y ? x : y;
+}
+template <typename A, typename B> TDSL_FN typename Common<A, B>::Type Max(A a, B b) {
+    using T = typename Common<A, B>::Type;
+    const T x = a, y = b;
+    return x != x ? x : y != y ? y : x > y ? x : y;
+}
+template <typename T> TDSL_FN T Abs(T x) { return x < 0 ? -x : x; }
+template <typename T> TDSL_FN T Sign(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : x; }
+template <typename T> TDSL_FN T Clamp(T x, T low, T high) { return Min(Max(x, low), high); }
+
+TDSL_FN int64_t Pow(int64_t base, int64_t exponent) {
+    if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
+    int64_t result = 1;
+    for (; exponent > 0; exponent >>= 1, base *= base)
+        if (exponent & 1) result *= base;
+    return result;
+}
+
+// ---- bits ---------------------------------------------------------------------------------------
+
+template <typename T> TDSL_FN T Shl(T x, int64_t by) {
+    return by < 0 || by >= int64_t(sizeof(T)) * 8 ? T(0) : T(uint64_t(x) << by);
+}
+template <typename T> TDSL_FN T Shr(T x, int64_t by) {
+    const int64_t most = int64_t(sizeof(T)) * 8 - 1;
+    return T(x >> (by < 0 ? 0 : by > most ? most : by));
+}
+template <typename T> TDSL_FN int32_t Popcount(T x) {
+    uint64_t bits = sizeof(T) < 8 ? uint64_t(x) & ((uint64_t(1) << (sizeof(T) * 8 % 64)) - 1) : uint64_t(x);
+    int32_t n = 0;
+    for (; bits != 0; bits &= bits - 1) ++n;
+    return n;
+}
+
+// ---- casts --------------------------------------------------------------------------------------
+
+// To an integer: floats truncate, and what does not fit saturates; NaN becomes 0.
+template <typename T> TDSL_FN T Saturate(int64_t x) {
+    return x < Limits<T>::kLow ? T(Limits<T>::kLow) : x > Limits<T>::kHigh ? T(Limits<T>::kHigh) : T(x);
+}
+template <typename T> TDSL_FN T Saturate(float x) {
+    if (x != x) return T(0);
+    if (x >= 9223372036854775807.0f) return T(Limits<T>::kHigh);
+    if (x <= -9223372036854775807.0f) return T(Limits<T>::kLow);
+    return Saturate<T>(int64_t(x));
+}
+template <typename T> TDSL_FN T Saturate(int32_t x) { return Saturate<T>(int64_t(x)); }
+template <typename T> TDSL_FN T Saturate(uint32_t x) { return Saturate<T>(int64_t(x)); }
+template <typename T> TDSL_FN T Saturate(bool x) { return T(x); }
+// Dropping high bits.
+template <typename T, typename U> TDSL_FN T Wrap(U x) { return T(uint64_t(int64_t(x))); }
+
+template <typename T, typename U> TDSL_FN T Bitcast(U x) {
+    static_assert(sizeof(T) == sizeof(U), "a bitcast keeps the width");
+    union {
+        U from;
+        T to;
+    } both = {x};
+    return both.to;
+}
+
+}  // namespace tdsl
+
+#endif
