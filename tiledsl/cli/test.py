@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("-s", "--set", "pairs", multiple=True, metavar="NAME=SIZE", help="A tile size.")
 @click.option("--seed", default=0, help="Another seed, other random inputs.")
 @click.option("--hazards", is_flag=True, help="Look for missing flags and the like (sim).")
+@click.option("--precise", is_flag=True, help="Compare the kernel's own text in f64 instead.")
 @click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are.")
 def test(
     paths: tuple[str, ...],
@@ -30,6 +31,7 @@ def test(
     pairs: tuple[str, ...],
     seed: int,
     hazards: bool,
+    precise: bool,
     search: tuple[str, ...],
 ) -> None:
     """Run the `test` items of files; a failing case is shrunk to the smallest sizes."""
@@ -40,7 +42,7 @@ def test(
         path, name = file_and_kernel(text)
         for file in tile_files([str(path)]):
             for device in devices or ("sim",):
-                options = Options(device, chip, tile_sizes(pairs), seed, hazards)
+                options = Options(device, chip, tile_sizes(pairs), seed, hazards, precise)
                 good, bad = _file(file, name, options, tuple(map(Path, search)))
                 ran, failed = ran + good + bad, failed + bad
     click.echo(f"{ran - failed} passed, {failed} failed")
@@ -67,10 +69,8 @@ def _file(
         good, bad = good + len(outcomes) - len(failures), bad + len(failures)
         verdict = "FAIL" if failures else "pass"
         seconds = time.perf_counter() - start
-        click.echo(
-            f"{verdict}  {path}:{plan.name} on {options.device}, {len(outcomes)} cases, "
-            f"{seconds:.1f} s"
-        )
+        where = "in f64" if options.precise else f"on {options.device}"
+        click.echo(f"{verdict}  {path}:{plan.name} {where}, {len(outcomes)} cases, {seconds:.1f} s")
         if failures:
             again = partial(run_case, module, kernel, plan, options=options)
             smallest = shrink(failures[0], again)

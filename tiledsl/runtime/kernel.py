@@ -53,13 +53,13 @@ class Result:
     def cycles(self) -> int | None:
         """The cycles of all steps, one after the other."""
         counts = [run.cycles for run in self.runs if run.cycles is not None]
-        return sum(counts) if len(counts) == len(self.runs) else None
+        return sum(counts) if counts and len(counts) == len(self.runs) else None
 
     @property
     def microseconds(self) -> float | None:
         """The time of all steps, one after the other."""
         times = [run.microseconds for run in self.runs if run.microseconds is not None]
-        return sum(times) if len(times) == len(self.runs) else None
+        return sum(times) if times and len(times) == len(self.runs) else None
 
     def report(self) -> str:
         """Return what the device tells of the run, step by step."""
@@ -196,7 +196,7 @@ class Kernel:
         launch = prepare(graph, given, dims or {})
         _know_tiles(graph, tiles or {})
         runs: list[Run] = []
-        for kernel, inner in _steps(graph, launch):
+        for kernel, inner in steps(graph, launch):
             compiled = self._compile(kernel, target, tiles or {})
             runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))
         launch.finish()
@@ -246,7 +246,7 @@ def _know_tiles(graph: KernelIR | OpGraph, tiles: Mapping[str, int]) -> None:
             raise ArgumentError(f"{graph.name}: tiles: {name}: expected at least 1, got {size}")
 
 
-def _steps(graph: KernelIR | OpGraph, launch: Launch) -> Iterator[tuple[KernelIR, Launch]]:
+def steps(graph: KernelIR | OpGraph, launch: Launch) -> Iterator[tuple[KernelIR, Launch]]:
     """Yield each kernel with its launch, in the order in which they run."""
     if isinstance(graph, KernelIR):
         yield graph, launch
