@@ -2,5 +2,6 @@
 
 from tiledsl.check.elaborate import elaborate
 from tiledsl.check.modules import Module, load_module, load_text
+from tiledsl.check.whole import check_module, instantiate
 
-__all__ = ["Module", "elaborate", "load_module", "load_text"]
+__all__ = ["Module", "check_module", "elaborate", "instantiate", "load_module", "load_text"]

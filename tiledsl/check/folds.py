@@ -49,7 +49,8 @@ def scan(b: Builder, node: tree.Call, row: Reduction) -> Term | None:
         return None
     operand, axes = found
     if len(axes) != 1:
-        return _one_range(b, node)
+        _one_range(b, node)
+        return None
     if not _numbers(b, node, operand):
         return None
     ready = cast(b, operand, row.reduced_in(operand.type.dtype), node.span)
@@ -159,7 +160,8 @@ def _reduce(
 ) -> Term | None:
     have = operand.type.dtype
     if row.name in ("argmax", "argmin") and len(axes) != 1:
-        return _one_range(b, node)
+        _one_range(b, node)
+        return None
     if row.name in ("any", "all"):
         if have is not DType.BOOL:
             text = " ".join(node.args[0].span.text.split())

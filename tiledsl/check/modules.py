@@ -212,10 +212,12 @@ def _define_items(module: Module, report: Report) -> None:
                 _define(module.ops, name, Definition(item, module), "op", report)
             case tree.Import() | tree.Reference() | tree.Schedule() | tree.Test():
                 pass
-    for name in module.kernels.keys() & module.ops.keys():
-        kernel, op = module.kernels[name].item, module.ops[name].item
-        late, early = sorted((kernel, op), key=lambda i: -i.name.span.start)
-        report.add(DuplicateItem(late.name.span, "kernel or op", name, early.name.span))
+    for both in module.kernels.keys() & module.ops.keys():
+        kernel, op = module.kernels[both].item, module.ops[both].item
+        first, second = kernel.name.span, op.name.span
+        if first.start > second.start:
+            first, second = second, first
+        report.add(DuplicateItem(second, "kernel or op", both, first))
     known = (*module.kernels, *module.ops)
     firsts: dict[tuple[str, str], Span] = {}
     for item in module.file.items:
@@ -223,8 +225,8 @@ def _define_items(module: Module, report: Report) -> None:
             case tree.Reference(name=name):
                 _attach(module, "a reference", name, known, report)
                 if name.id in module.references:
-                    first = module.references[name.id].name.span
-                    report.add(DuplicateItem(name.span, "the reference of", name.id, first))
+                    early = module.references[name.id].name.span
+                    report.add(DuplicateItem(name.span, "the reference of", name.id, early))
                 module.references[name.id] = item
             case tree.Test(name=name):
                 _attach(module, "a test", name, known, report)
