@@ -1,0 +1,242 @@
+"""The vector core that computes: every instruction as NumPy on all programs of a class at once."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tiledsl.ops import OPS, convert
+from tiledsl.ops.registry import Array
+from tiledsl.simulator.core import Core, Crossing, Launch, Line
+from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
+from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
+from tiledsl.types import DType
+
+_UNARY: Mapping[str, Callable[..., Array]] = {
+    "exp": np.exp, "ln": np.log, "sqrt": np.sqrt, "abs": np.absolute, "not": np.invert,
+    "relu": lambda x, out: np.maximum(x, np.zeros((), x.dtype), out=out), "floor": np.floor,
+    "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc,
+}  # fmt: skip
+_BINARY: Mapping[str, Callable[..., Array]] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
+    "div": np.divide, "and": np.bitwise_and, "or": np.bitwise_or,
+}  # fmt: skip
+_FOLDS: Mapping[str, np.ufunc] = {
+    "sum": np.add, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum
+}
+_COMPARE: Mapping[str, np.ufunc] = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "ge": np.greater_equal,
+}  # fmt: skip
+_ROUND: Mapping[str, Callable[[Array], Array]] = {
+    "rint": np.rint, "floor": np.floor, "ceil": np.ceil
+}
+
+
+class VectorCore(Core):
+    """A core whose buffers hold the values of ``program``, a vector of program numbers."""
+
+    def __init__(
+        self, launch: Launch, program: Array, lanes: Lanes, workspaces: Mapping[str, GlobalArea],
+        *, index: int, crossing: Crossing,
+    ) -> None:  # fmt: skip
+        super().__init__(launch, index=index, crossing=crossing)
+        self.program, self.lanes, self.workspaces = program, lanes, workspaces
+        self.count = len(program)
+
+    def buffer(self, name: str, memory: str, offset: int, size: int, slots: int) -> Area:
+        """Return the buffer's area, with room for it."""
+        area = super().buffer(name, memory, offset, size, slots)
+        self.lanes.open(area)
+        return area
+
+    def workspace(self, name: str) -> GlobalArea:
+        """Return the scratch that every program has of its own."""
+        return self.workspaces[name]
+
+    def programs(self, line: Line, lo: Value, hi: Value, step: Value) -> Iterator[Value]:
+        """Yield all programs at once."""
+        yield self.program
+
+    # Values do not depend on flags: the instructions run in the order of issue.
+
+    def set_flag(self, line: Line, src: str, dst: str, event: Value) -> None:
+        """Do nothing."""
+
+    def wait_flag(self, line: Line, src: str, dst: str, event: Value) -> None:
+        """Do nothing."""
+
+    def barrier(self, line: Line, queue: str | None) -> None:
+        """Do nothing."""
+
+    def token(self, queue: str) -> None:
+        """Tell nothing: that the flag is up is all."""
+
+    def receive(self, line: Line, event: int, queue: str, tokens: list[Any]) -> None:
+        """Do nothing."""
+
+    # ---- copies ---------------------------------------------------------------------------------
+
+    def copy_in(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+    ) -> None:  # fmt: skip
+        """Copy rows from global memory, and fill up each to 32 bytes."""
+        sizes, width = [same(n) for n in shape], same(length)
+        if width == 0 or 0 in sizes:
+            return
+        outer = [same(s) for s in dst_strides]
+        into = self.lanes.window(dst, (*sizes, width), (*outer, 1))
+        strides = (*(same(s) for s in src_strides), 1)
+        for lanes, found in windows(src, dst.dtype, self.count, (*sizes, width), strides, False):
+            into[lanes] = found
+        item = dst.dtype.size
+        missing = (round_up(width * item, 32) - width * item) // item
+        if missing:
+            after = dst._replace(start=dst.start + width * item)
+            margin = self.lanes.window(after, (*sizes, missing), (*outer, 1))
+            margin[...] = typed(pad, dst.dtype, margin.ndim - 1)
+
+    def copy_out(
+        self, line: Line, dst: Spot, src: Place, shape: Sequence[Value],
+        dst_strides: Sequence[Value], src_strides: Sequence[Value], length: Value, atomic: str,
+    ) -> None:  # fmt: skip
+        """Copy rows to global memory, or fold them into it."""
+        sizes, width = (*(same(n) for n in shape), same(length)), same(length)
+        if 0 in sizes:
+            return
+        source = self.lanes.window(src, sizes, (*(same(s) for s in src_strides), 1))
+        strides = (*(same(s) for s in dst_strides), 1)
+        overlaps = any(abs(s) < width and n > 1 for n, s in zip(sizes, strides[:-1], strict=False))
+        for lanes, into in windows(dst, src.dtype, self.count, sizes, strides, bool(atomic)):
+            if not atomic:
+                into[...] = source[lanes]
+            elif not overlaps:
+                _BINARY[atomic](into, source[lanes], out=into)
+            else:
+                for at in np.ndindex(*sizes[:-1]):
+                    here = (slice(None), *at)
+                    _BINARY[atomic](into[here], source[lanes][here], out=into[here])
+
+    # ---- element by element ---------------------------------------------------------------------
+
+    def fill(self, line: Line, dst: Place, value: Value, count: Value) -> None:
+        """Set elements to a value."""
+        self.lanes.flat(dst, count)[...] = typed(value, dst.dtype, 1)
+
+    def iota(self, line: Line, dst: Place, first: Value, count: Value) -> None:
+        """Set elements to consecutive numbers."""
+        into = self.lanes.flat(dst, count)
+        steps = np.arange(into.shape[1])
+        start = np.asarray(first)
+        into[...] = (start.reshape(-1, 1) + steps if start.ndim else start + steps)  # fmt: skip
+
+    def unary(self, line: Line, op: str, dst: Place, src: Place, count: Value) -> None:
+        """Apply an op to elements."""
+        _UNARY[op](self.lanes.flat(src, count), out=self.lanes.flat(dst, count))
+
+    def binary(
+        self, line: Line, op: str, dst: View, a: View, b: View, rows: Value, cols: Value
+    ) -> None:
+        """Apply an op to two views."""
+        rows, cols, grid = same(rows), same(cols), self.lanes.grid
+        _BINARY[op](grid(a, rows, cols), grid(b, rows, cols), out=grid(dst, rows, cols))
+
+    def with_scalar(
+        self, line: Line, op: str, dst: Place, src: Place, value: Value, count: Value
+    ) -> None:
+        """Apply an op to elements and a number."""
+        into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
+        number = typed(value, src.dtype, 1)
+        if op in ("shl", "shr"):
+            into[...] = OPS[op].numpy(x, number)
+        else:
+            _BINARY[op](x, number, out=into)
+
+    def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
+        """Convert elements to another type."""
+        into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
+        if src.dtype.is_float and mode in _ROUND and not _rounds_by_itself(dst.dtype, mode):
+            x = _ROUND[mode](x if src.dtype is not DType.BF16 else x.astype(np.float32))
+        into[...] = x if dst.dtype.is_float else convert(x, dst.dtype)
+
+    def compare(
+        self, line: Line, op: str, mask: Place, a: Place, b: Place | Value, count: Value
+    ) -> None:
+        """Compare elements into a mask, in whole groups of 256 bytes."""
+        whole = round_up(same(count), 256 // a.dtype.size)
+        left = self.lanes.flat(a, whole)
+        right = self.lanes.flat(b, whole) if isinstance(b, Place) else typed(b, a.dtype, 1)
+        bits = np.packbits(_COMPARE[op](left, right), axis=1, bitorder="little")
+        self.lanes.flat(mask, bits.shape[1])[...] = bits
+
+    def select(
+        self, line: Line, dst: Place, mask: Place, a: Place, b: Place | Value, count: Value
+    ) -> None:
+        """Choose elements by a mask."""
+        count = same(count)
+        packed = self.lanes.flat(mask, -(-count // 8))
+        bits = np.unpackbits(packed, axis=1, count=count, bitorder="little").view(np.bool_)
+        other = self.lanes.flat(b, count) if isinstance(b, Place) else typed(b, dst.dtype, 1)
+        self.lanes.flat(dst, count)[...] = np.where(bits, self.lanes.flat(a, count), other)
+
+    def gather(self, line: Line, dst: Place, src: Place, offsets: Place, count: Value) -> None:
+        """Pick elements by byte offsets."""
+        reach = (src.end - src.start) // src.dtype.size
+        at = self.lanes.flat(offsets, count).astype(np.int64) // src.dtype.size
+        self.lanes.flat(dst, count)[...] = np.take_along_axis(self.lanes.flat(src, reach), at, 1)
+
+    def read_scalar(self, line: Line, src: Place) -> Value:
+        """Return an element of each program as a number."""
+        found = self.lanes.flat(src, 1)[:, 0]
+        return found.astype(np.int64 if src.dtype.is_integer else found.dtype)
+
+    # ---- rows and columns -----------------------------------------------------------------------
+
+    def spread(self, line: Line, dst: Place, src: Place, count: Value) -> None:
+        """Write each element all over a block of 32 bytes, eight elements at a time."""
+        whole, block = round_up(same(count), 8), 32 // src.dtype.size
+        into = self.lanes.window(dst, (whole, block), (block, 1))
+        into[...] = self.lanes.flat(src, whole)[:, :, None]
+
+    def expand(self, line: Line, dst: View, src: View, rows: Value, cols: Value) -> None:
+        """Write out a broadcast view."""
+        rows, cols = same(rows), same(cols)
+        self.lanes.grid(dst, rows, cols)[...] = self.lanes.grid(src, rows, cols)
+
+    def row_reduce(
+        self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
+        identity: Value,
+    ) -> None:  # fmt: skip
+        """Fold each row into one element."""
+        rows, cols = same(rows), same(cols)
+        into = self.lanes.flat(dst, rows)
+        if cols == 0:
+            into[...] = typed(identity, dst.dtype, 1)
+            return
+        found = self.lanes.grid(src, rows, cols)
+        wide = np.float32 if op == "sum" and dst.dtype is DType.F16 else found.dtype
+        into[...] = _FOLDS[op].reduce(found, axis=2, dtype=wide)
+
+    def col_reduce(
+        self, line: Line, op: str, dst: Place, src: View, rows: Value, cols: Value, identity: Value
+    ) -> None:
+        """Fold all rows into one, row after row."""
+        rows, cols = same(rows), same(cols)
+        into = self.lanes.flat(dst, cols)
+        if rows == 0:
+            into[...] = typed(identity, dst.dtype, 1)
+        else:
+            found = self.lanes.grid(src, rows, cols)
+            into[...] = _FOLDS[op].reduce(found, axis=1, dtype=found.dtype)
+
+    def transpose(self, line: Line, dst: View, src: View, rows: Value, cols: Value) -> None:
+        """Exchange rows and columns, in blocks of 16 x 16."""
+        rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
+        into, found = self.lanes.grid(dst, cols, rows), self.lanes.grid(src, rows, cols)
+        into[...] = found.transpose(0, 2, 1)
+
+
+def _rounds_by_itself(dtype: DType, mode: str) -> bool:
+    """Whether storing as ``dtype`` rounds as ``mode`` says: to a narrower float, to nearest."""
+    return dtype in (DType.F16, DType.BF16) and mode == "rint"

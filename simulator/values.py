@@ -1,0 +1,160 @@
+"""The values that a program computes: programs of equal sizes run together, chunk by chunk."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tiledsl.backends.numpy import emit
+from tiledsl.npu.program import Program
+from tiledsl.ops.registry import Array
+from tiledsl.simulator.compute import VectorCore
+from tiledsl.simulator.core import CUBE, Crossing, Launch, prepare, run_together
+from tiledsl.simulator.lanes import POISON, Lanes
+from tiledsl.simulator.matrix import CubeCore
+from tiledsl.simulator.places import GlobalArea, Number
+
+# So many bytes of buffers run at once: they stay in the processor's cache, and NumPy's calls
+# are few for what they do.
+CHUNK_BYTES = 4 << 20
+
+Function = Callable[[Any], Iterator[None] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runnable:
+    """A program as a module, with the function of each of a block's cores and its index."""
+
+    program: Program
+    module: ModuleType
+    functions: tuple[Function, ...]
+    indices: tuple[int, ...]
+
+
+def run(
+    program: Program,
+    arrays: Mapping[str, Array],
+    dims: Mapping[str, int],
+    scalars: Mapping[str, Number],
+) -> None:
+    """Run ``program`` on ``arrays``, in place; they must be contiguous."""
+    launch = prepare(program, arrays, dims, scalars)
+    runnable = load(program)
+    run_values(runnable, launch, classes(runnable, launch))
+
+
+def run_values(runnable: Runnable, launch: Launch, groups: Sequence[Array]) -> None:
+    """Run the programs of each class, in chunks."""
+    many = max(1, CHUNK_BYTES // max(1, _bytes_of(runnable.program)))
+    lanes: list[Lanes] | None = None
+    with np.errstate(all="ignore"):
+        for group in groups:
+            for first in range(0, len(group), many):
+                lanes = _run_chunk(runnable, launch, group[first : first + many], lanes)
+
+
+def classes(runnable: Runnable, launch: Launch) -> list[Array]:
+    """Return the numbers of the programs that can run together, for each class."""
+    total = count_programs(runnable, launch)
+    numbers = np.arange(total, dtype=np.int64)
+    if runnable.program.uniform is None:
+        return [numbers[i : i + 1] for i in range(total)]
+    columns = []
+    for name, index in zip(_core_names(runnable.program), runnable.indices, strict=True):
+        asker = _Asker(launch, numbers, index)
+        sizes = getattr(runnable.module, f"{name}_sizes")(asker)
+        columns += [np.broadcast_to(np.asarray(size, np.int64), (total,)) for size in sizes]
+    if not columns or total == 0:
+        return [numbers] if total else []
+    keys = np.stack(columns)
+    _, where = np.unique(keys, axis=1, return_inverse=True)
+    where = where.reshape(-1)
+    order = np.argsort(where, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(where[order])) + 1)
+
+
+def count_programs(runnable: Runnable, launch: Launch) -> int:
+    """Return the number of grid programs."""
+    return int(runnable.module.programs(_Asker(launch, np.zeros(1, np.int64), 0)))
+
+
+@lru_cache(maxsize=64)
+def _load(kept: "_ById") -> Runnable:
+    program = kept.program
+    ((name, text),) = emit(program).items()
+    module = ModuleType(name.removesuffix(".py"))
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    names = _core_names(program)
+    functions = tuple(getattr(module, n) for n in names)
+    indices = (CUBE, 0, 1) if program.mixed else (0,)
+    return Runnable(program, module, functions, indices)
+
+
+def load(program: Program) -> Runnable:
+    """Return the program's module, made once."""
+    return _load(_ById(program))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ById:
+    """A program as a key: known by identity, for comparing whole trees is slow."""
+
+    program: Program
+
+    def __hash__(self) -> int:
+        return id(self.program)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and self.program is other.program
+
+
+def _core_names(program: Program) -> tuple[str, ...]:
+    """Return the function of each core of a block; a vector core comes twice beside a cube."""
+    if program.mixed:
+        return "cube", "vector", "vector"
+    return (program.cores[0].core.value,)
+
+
+def _bytes_of(program: Program) -> int:
+    """Return the bytes that one grid program takes on all cores of its block."""
+    total = 0
+    for name, core in ((c.core.value, c) for c in program.cores):
+        twice = 2 if program.mixed and name == "vector" else 1
+        total += twice * sum(b.size * b.slots for b in core.buffers)
+    return total + sum(w.slots * w.elements * w.dtype.size for w in program.workspaces)
+
+
+class _Asker(VectorCore):
+    """A core that is only asked for sizes."""
+
+    def __init__(self, launch: Launch, program: Array, index: int) -> None:
+        super().__init__(launch, program, Lanes(0), {}, index=index, crossing=Crossing())
+
+
+def _run_chunk(
+    runnable: Runnable, launch: Launch, numbers: Array, kept: list[Lanes] | None
+) -> list[Lanes]:
+    """Run some programs at once; return their memories for the next chunk."""
+    count, crossing = len(numbers), Crossing()
+    spaces = {
+        w.name: GlobalArea(
+            w.name,
+            w.dtype,
+            np.full(count * w.slots * w.elements * w.dtype.size, POISON, np.uint8),
+            w.slots,
+            w.elements,
+        )
+        for w in runnable.program.workspaces
+    }
+    lanes = [
+        Lanes(count, kept[i] if kept else None) for i in range(len(runnable.functions))
+    ]
+    cores = [
+        CubeCore(launch, numbers, own, spaces, index=index, crossing=crossing)
+        for own, index in zip(lanes, runnable.indices, strict=True)
+    ]
+    run_together(runnable.functions, cores)
+    return lanes
