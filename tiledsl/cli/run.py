@@ -70,7 +70,8 @@ def run(
         for name, array in result.outputs.items():
             click.echo(_shown(name, array))
         if save is not None:
-            np.savez(save, **{name: _plain(array) for name, array in result.outputs.items()})
+            plain: dict[str, Any] = {n: _plain(array) for n, array in result.outputs.items()}
+            np.savez(save, **plain)
     for name, worst in outcome.errors:
         click.echo(f"{name}: differs from the reference by {worst:.2g} at most")
     if outcome.failure:

@@ -43,10 +43,23 @@ def test(
         for file in tile_files([str(path)]):
             for device in devices or ("sim",):
                 options = Options(device, chip, tile_sizes(pairs), seed, hazards, precise)
-                good, bad = _file(file, name, options, tuple(map(Path, search)))
+                good, bad = _reported(file, name, options, tuple(map(Path, search)))
                 ran, failed = ran + good + bad, failed + bad
     click.echo(f"{ran - failed} passed, {failed} failed")
     sys.exit(1 if failed or not ran else 0)
+
+
+def _reported(
+    path: Path, name: str | None, options: "Options", search: tuple[Path, ...]
+) -> tuple[int, int]:
+    """Run a file; one that does not compile is shown and counts as a failure."""
+    from tiledsl.diagnostics import CompileError
+
+    try:
+        return _file(path, name, options, search)
+    except CompileError as error:
+        click.echo(str(error), err=True)
+        return 0, 1
 
 
 def _file(

@@ -38,7 +38,8 @@ def arguments(
         name = param.name.id
         if found.get(name) is None:
             if param.default is None:
-                raise ArgumentError(f"{name}: expected {written(param)}, got nothing")
+                kind = "const " if param.kind == "const" else ""
+                raise ArgumentError(f"{name}: expected {kind}{written(param)}, got nothing")
             found.pop(name, None)
     return {name: found[name] for name in names if name in found}
 

@@ -119,7 +119,10 @@ def _apply(expr: tree.Expr, op: str, a: int | float, b: int | float) -> int | fl
 def _choices(case: tree.Case) -> list[tuple[tuple[str, Value], ...]]:
     """Return the rows of one part of a ``for``: names with their values."""
     rows: list[tuple[tuple[str, Value], ...]] = []
-    for item in _items(case.values):
+    items = _items(case.values)
+    if len(case.names) > 1 and not any(isinstance(i, tree.Tuple) for i in items):
+        items = (case.values,)  # `((1, 2))` is `(1, 2)`: one row
+    for item in items:
         values = _items(item) if len(case.names) > 1 else (item,)
         if len(values) != len(case.names):
             names = ", ".join(n.id for n in case.names)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tiledsl import ir
 from tiledsl import scalar as sc
-from tiledsl.ops import bitcast, convert, wrap
+from tiledsl.ops import Op, bitcast, convert, wrap
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.types import DType
@@ -180,7 +180,7 @@ class _Machine:
                 assert_never(statement)
 
     def compute(
-        self, op: ir.Op, arrays: tuple[Array, ...], operands: Sequence[ir.Operand], dtype: DType
+        self, op: Op, arrays: tuple[Array, ...], operands: Sequence[ir.Operand], dtype: DType
     ) -> Array:
         """Return what an op of the table gives."""
         match op.name:
