@@ -11,7 +11,6 @@ import numpy as np
 from tiledsl.backends.numpy import emit
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
-from tiledsl.simulator.compute import VectorCore
 from tiledsl.simulator.core import CUBE, Crossing, Launch, prepare, run_together
 from tiledsl.simulator.lanes import POISON, Lanes
 from tiledsl.simulator.matrix import CubeCore
@@ -127,7 +126,7 @@ def _bytes_of(program: Program) -> int:
     return total + sum(w.slots * w.elements * w.dtype.size for w in program.workspaces)
 
 
-class _Asker(VectorCore):
+class _Asker(CubeCore):
     """A core that is only asked for sizes."""
 
     def __init__(self, launch: Launch, program: Array, index: int) -> None:
