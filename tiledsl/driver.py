@@ -93,7 +93,7 @@ def compile_kernel(
 
     chip = load_chip(NUMPY_CHIP if target == "numpy" else target)
     plan = plan_for(schedules, kernel, chip.name, tiles)
-    plan = replace(plan, tiles=npu.choose_tiles(kernel, chip, plan.tiles))
+    plan = replace(plan, tiles=npu.choose_tiles(kernel, chip, plan.tiles, plan.soft))
     return Compiled(kernel, target, plan.tiles, npu.lower(kernel, chip, plan))
 
 

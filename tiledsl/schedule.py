@@ -14,9 +14,11 @@ class Plan:
 
     ``depths`` gives the number of buffers in flight for the loop over a range (``pipeline k depth
     2``; the grid's last range stands for the loop over programs). ``cores`` limits the blocks.
+    ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
     """
 
     tiles: Mapping[str, int] = field(default_factory=dict)
+    soft: frozenset[str] = frozenset()
     depths: Mapping[str, int] = field(default_factory=dict)
     cores: int | None = None
     swizzle: tuple[tuple[str, ...], int] | None = None
@@ -50,11 +52,13 @@ def plan_for(
                 swizzle = (tuple(n.id for n in names), int(by))
             case _:
                 pass
+    soft: frozenset[str] = frozenset()
     if "*" in tiles:
         sizes.update(dict.fromkeys(kernel.tile_sizes, tiles["*"]))
+        soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
-    return Plan(known, depths, cores, swizzle)
+    return Plan(known, soft, depths, cores, swizzle)
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

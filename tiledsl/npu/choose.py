@@ -13,8 +13,12 @@ from tiledsl.schedule import Plan
 FIRST = {"m": 128, "n": 256, "k": 64, "row": 8192, "rows": 64}
 
 
-def choose_tiles(kernel: ir.Kernel, chip: Chip, fixed: Mapping[str, int]) -> dict[str, int]:
+def choose_tiles(
+    kernel: ir.Kernel, chip: Chip, fixed: Mapping[str, int], soft: frozenset[str] = frozenset()
+) -> dict[str, int]:
     """Return a size for every name in ``kernel.tile_sizes``; those in ``fixed`` stay.
+
+    Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
     sides of a product) and halves the one that frees most until the kernel fits. Raises
@@ -26,14 +30,14 @@ def choose_tiles(kernel: ir.Kernel, chip: Chip, fixed: Mapping[str, int]) -> dic
             lower(kernel, chip, Plan(sizes))
             return sizes
         except CompileError as error:
-            free = {n: s for n, s in sizes.items() if n not in fixed and s > 16}
+            free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}
             over = [d for d in error.diagnostics if isinstance(d, OverCapacity)]
             if not over or not free:
                 raise
             excess = over[0].needed / over[0].capacity
             largest = max(free, key=lambda name: (free[name], name))
             step = 4 if excess > 6 else 2
-            sizes[largest] = max(16, sizes[largest] // step)
+            sizes[largest] = max(1, sizes[largest] // step)
 
 
 def _first(kernel: ir.Kernel) -> dict[str, int]:

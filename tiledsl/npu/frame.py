@@ -41,7 +41,7 @@ class Tile:
 
     ``axes`` from the outermost to the innermost. A tile of several axes always has its padding
     written; ``padded`` tells it of a tile of one axis. A bool tile is a mask over the same
-    elements.
+    elements. ``ring``: its buffer has several slots; ``spread``: its first 32 bytes hold one number.
     """
 
     ref: npu.Ref
@@ -49,6 +49,7 @@ class Tile:
     dtype: DType
     padded: bool = True
     ring: bool = False
+    spread: bool = False
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Frame:
         self, name: str, memory: npu.Memory, size: int, note: str = "", ring: bool = False, shape: str = ""
     ) -> npu.Ref:
         """Return a new buffer as a `Ref` of bytes; with ``ring`` one with a slot an iteration."""
-        loop = self.loops[-1] if ring and self.loops else None
+        loop = self.loops[-1] if ring and self.loops and self.loops[-1].depth > 1 else None
         slots = loop.depth if loop else 1
         unit = 256 if memory is npu.Memory.UB else 1024
         rounded = max(unit, -(-size // unit) * unit)
@@ -281,7 +282,7 @@ class Frame:
         base = self.buffer(_plain(name), npu.Memory.UB, size, shape, ring, shape)
         kind = DType.U8 if dtype is DType.BOOL else dtype
         ref = npu.Ref(base.buffer, kind, ZERO, base.slot)
-        return Tile(ref, order, dtype, ring=ring and bool(self.loops))
+        return Tile(ref, order, dtype, ring=base.buffer.slots > 1)
 
     def address(self, tensor: Tensor, index: tuple[ir.Index, ...]) -> tuple[Scalar, dict[Axis, Scalar]]:
         """Return the offset of a tile's first element, and the stride of each of its axes."""

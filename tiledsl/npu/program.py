@@ -278,8 +278,8 @@ class Expand(Instruction):
 class RowReduce(Instruction):
     """V: ``dst[r] = op(src(r, c) over c < cols)`` for ``r < rows``: sum max min of f32 (f16).
 
-    ``src`` is full and is left as it is; ``scratch`` has room for ``rows`` times the stride,
-    rounded up to 256 B, of the same type. ``identity`` is the result where ``cols`` is 0.
+    ``src`` is full and is left as it is; ``scratch`` has room for 256 B a row and ``cols / 32 + 256``
+    elements more. ``identity`` is the result where ``cols`` is 0.
     """
 
     op: Lit["sum", "max", "min"]

@@ -85,7 +85,9 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
     vectors = Vectors(frame)
     inner = source.axes[-1]
     outer = source.axes[:-1]
-    scratch = frame.buffer("scratch", npu.Memory.UB, frame.elements(source.axes) * source.dtype.size)
+    count_rows = max(1, frame.elements(source.axes) // frame.elements(source.axes[-1:]))
+    partial = frame.elements(source.axes[-1:]) // 32 + 256
+    scratch = frame.buffer("scratch", npu.Memory.UB, 256 * count_rows + partial * source.dtype.size)
     room = npu.Ref(scratch.buffer, source.dtype)
     dst.padded = False
 

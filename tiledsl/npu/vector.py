@@ -169,7 +169,7 @@ class Vectors:
         """Return a tile without axes whose first 32 bytes hold ``value``."""
         tile = self.frame.tile("number", (), dtype)
         self.emit(npu.Fill(tile.ref, as_type(value, dtype), integer(32 // dtype.size)))
-        return Tile(tile.ref, (), dtype, padded=True, ring=True)
+        return Tile(tile.ref, (), dtype, spread=True)
 
     def expand(self, src: Tile, dst: Tile) -> None:
         """Write ``src`` into ``dst`` along the axes that it lacks."""
@@ -235,7 +235,7 @@ class Vectors:
         """Return ``source`` with each element spread over a 32-byte block, where it needs that."""
         if groups[-1][-1] in source.axes:
             return None
-        if not source.axes and source.ring:
+        if source.spread:
             return source  # made by `block`
         frame = self.frame
         if source.dtype.size not in (2, 4):
