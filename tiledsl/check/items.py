@@ -1,9 +1,318 @@
 """References, schedules and tests: every name in them means something."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tiledsl.check.errors import Finding, UnknownFunction, UnknownName
+from tiledsl.check.item_errors import (
+    BadTileSize,
+    CaseShape,
+    FreeIndex,
+    NotInKernel,
+    NotStated,
+    UnknownInputs,
+)
 from tiledsl.check.modules import Module
+from tiledsl.check.names import BUILT_IN_FUNCTIONS, RESERVED_VALUES, TYPE_NAMES
 from tiledsl.diagnostics import Diagnostic
+from tiledsl.syntax import tree
+from tiledsl.syntax.walk import walk
+
+INPUTS = ("normal", "uniform", "integers", "arange", "permutation", "segments", "file")
 
 
 def check_items(module: Module) -> list[Diagnostic]:
     """Return what is wrong with the names in references, schedules and tests."""
-    return []
+    found: list[Diagnostic] = []
+    for item in module.file.items:
+        match item:
+            case tree.Reference(name=name):
+                header = _header(module, name.id)
+                if header is not None:
+                    found += _Reference(module, header, item).check()
+            case tree.Schedule(name=name):
+                if name.id in module.kernels:
+                    kernel = module.kernels[name.id]
+                    found += _schedule(_parts(kernel.module, kernel.item), item)
+            case tree.Test(name=name):
+                header = _header(module, name.id)
+                if header is not None:
+                    found += _test(header, item)
+            case _:
+                pass
+    return found
+
+
+def _header(module: Module, name: str) -> tree.Kernel | tree.Op | None:
+    definition = module.kernels.get(name) or module.ops.get(name)
+    return definition.item if definition is not None else None
+
+
+def _dims(item: tree.Kernel | tree.Op) -> tuple[str, ...]:
+    """Return the names in the shapes of parameters and outputs that are no parameters."""
+    params = {p.name.id for p in item.params}
+    sizes = [d for p in (*item.params, *item.outputs) for d in p.type.dims or ()]
+    names = (n.id for n in walk(tuple(sizes)) if isinstance(n, tree.Name))
+    return tuple(dict.fromkeys(n for n in names if n not in params and n not in BUILT_IN_FUNCTIONS))
+
+
+# ---- references ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _Reference:
+    """One reference, and the names that mean something in it so far."""
+
+    module: Module
+    item: tree.Kernel | tree.Op
+    reference: tree.Reference
+    found: list[Finding] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def check(self) -> list[Finding]:
+        kernel = self.item
+        self.names |= {p.name.id for p in (*kernel.params, *kernel.outputs)}
+        self.names |= {*_dims(kernel), *(g.name.id for g in kernel.generics)}
+        self.names |= {*self.module.consts, *RESERVED_VALUES, *TYPE_NAMES}
+        for name in self.free_indices():
+            self.names.add(name)
+        self.body(self.reference.body)
+        stored = {n.tensor.id for n in walk(self.reference.body) if isinstance(n, tree.Store)}
+        missing = tuple(o.name.id for o in kernel.outputs if o.name.id not in stored)
+        if missing:
+            name = self.reference.name
+            self.found.append(NotStated(name.span, name.id, missing))
+        return self.found
+
+    def free_indices(self) -> Iterator[str]:
+        """Yield the names that index a dim bare; report those that index two."""
+        item = self.item
+        shapes = {p.name.id: p.type.dims or () for p in (*item.params, *item.outputs)}
+        left: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
+        right: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
+        declared: set[str] = set()
+        for node in walk(self.reference.body):
+            match node:
+                case tree.Store(tensor=tree.Name(id=name), indices=indices):
+                    uses = left
+                case tree.Index(base=tree.Name(id=name), indices=indices):
+                    uses = right
+                case tree.Range(name=range_name):
+                    declared.add(range_name.id)
+                    continue
+                case tree.Over(name=over, domain=domain) if domain is not None:
+                    declared.add(over.id)
+                    continue
+                case tree.Bind(names=names):
+                    declared.update(n.id for n in names)
+                    continue
+                case _:
+                    continue
+            for index, size in zip(indices, shapes.get(name, ()), strict=False):
+                if isinstance(index, tree.Name) and index.id not in self.names:
+                    uses.setdefault(index.id, []).append((index, size))
+        for name in {**left, **right}:
+            if name in declared:
+                continue
+            places = left.get(name) or right[name]
+            sizes = list(dict.fromkeys(size.span.text for _, size in places))
+            kinds = {_plain(size) for _, size in places}
+            if len(kinds) > 1:
+                first = next(i for i, size in places if _plain(size) != _plain(places[0][1]))
+                self.found.append(FreeIndex(first.span, name, tuple(sizes)))
+            yield name
+
+    def body(self, nodes: tuple[tree.Stmt, ...]) -> None:
+        for node in nodes:
+            self.statement(node)
+
+    def statement(self, node: tree.Stmt) -> None:
+        match node:
+            case tree.Bind(names=names, value=value):
+                self.expression(value)
+                self.names |= {n.id for n in names}
+            case tree.Var(name=name, value=value):
+                self.expression(value)
+                self.names.add(name.id)
+            case tree.SpanStmt(ranges=ranges) | tree.Grid(ranges=ranges):
+                for part in ranges:
+                    self.expression(part.domain)
+                    self.names.add(part.name.id)
+            case tree.For(range=part, body=body):
+                self.expression(part.domain)
+                self.names.add(part.name.id)
+                self.body(body)
+            case tree.If(arms=arms, orelse=orelse):
+                for condition, arm in arms:
+                    self.expression(condition)
+                    self.body(arm)
+                self.body(orelse)
+            case _:
+                self.expression(node)
+
+    def expression(self, node: object) -> None:
+        """Report unknown names inside; ``over i in D`` brings one for the inside of its call."""
+        match node:
+            case tree.Name(id=name):
+                if name not in self.names:
+                    self.names.add(name)  # said once
+                    self.found.append(UnknownName(node.span, name, tuple(self.names - {name})))
+            case tree.Call(function=function, args=args, over=over, into=into):
+                known = (*self.module.fns, *BUILT_IN_FUNCTIONS, *TYPE_NAMES)
+                types = {g.name.id for g in self.item.generics}
+                if function.id not in known and function.id not in types:
+                    self.found.append(UnknownFunction(function.span, function.id, known))
+                for part in over:
+                    if part.domain is not None:
+                        self.expression(part.domain)
+                declared = {p.name.id for p in over if p.domain is not None} - self.names
+                self.names |= declared
+                for part in over:
+                    self.expression(part.name)
+                self.expression(args)
+                self.names -= declared
+                if into is not None:
+                    self.expression(into)
+            case tree.Node():
+                for name in node.__dataclass_fields__:
+                    if name != "span":
+                        self.expression(getattr(node, name))
+            case tuple():
+                for part in node:
+                    self.expression(part)
+            case _:
+                pass
+
+
+def _plain(size: tree.Node) -> tree.Node:
+    return size.name if isinstance(size, tree.Star) else size
+
+
+# ---- schedules ----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Parts:
+    """What a schedule may name of a kernel."""
+
+    name: str
+    sizes: dict[str, None] = field(default_factory=dict)
+    grid: dict[str, None] = field(default_factory=dict)
+    loops: dict[str, None] = field(default_factory=dict)
+    spans: dict[str, None] = field(default_factory=dict)
+    values: dict[str, None] = field(default_factory=dict)
+
+
+def _parts(module: Module, kernel: tree.Kernel) -> _Parts:
+    parts = _Parts(kernel.name.id)
+    known = {*_dims(kernel), *(p.name.id for p in kernel.params), *module.consts}
+    for node in walk(kernel.body):
+        match node:
+            case tree.Range(by=tree.Name(id=name)) if name not in known:
+                parts.sizes[name] = None
+            case tree.Var(name=tree.Name(id=name)):
+                parts.values[name] = None
+            case tree.Bind(names=names):
+                parts.values.update(dict.fromkeys(n.id for n in names))
+            case _:
+                pass
+        match node:
+            case tree.Grid(ranges=ranges):
+                parts.grid.update(dict.fromkeys(r.name.id for r in ranges))
+            case tree.SpanStmt(ranges=ranges):
+                parts.spans.update(dict.fromkeys(r.name.id for r in ranges))
+            case tree.For(range=part):
+                parts.loops[part.name.id] = None
+            case _:
+                pass
+    return parts
+
+
+def _schedule(parts: _Parts, item: tree.Schedule) -> Iterator[Finding]:
+    for line in item.directives:
+        match line:
+            case tree.SetSize(name=name, value=value):
+                yield from _among(name, "tile size", parts.name, parts.sizes)
+                if not _whole(value):
+                    yield BadTileSize(value.span, name.id)
+            case tree.Tune(name=name, choices=choices):
+                yield from _among(name, "tile size", parts.name, parts.sizes)
+                items = choices.items if isinstance(choices, tree.Tuple) else (choices,)
+                for choice in items:
+                    if not _whole(choice):
+                        yield BadTileSize(choice.span, name.id)
+            case tree.Directive(word="where", argument=argument):
+                sizes = {**parts.sizes, "target": None}
+                for node in walk(argument):
+                    if isinstance(node, tree.Name):
+                        yield from _among(node, "tile size", parts.name, sizes)
+            case tree.Directive(word=word, names=names):
+                kind, known = _nameable(parts, word)
+                for name in names:
+                    yield from _among(name, kind, parts.name, known)
+
+
+def _nameable(parts: _Parts, word: str) -> tuple[str, dict[str, None]]:
+    match word:
+        case "swizzle":
+            return "grid range", parts.grid
+        case "unroll" | "skew":
+            return "loop", parts.loops
+        case "place":
+            return "value", parts.values
+        case _:
+            return "range", {**parts.grid, **parts.loops, **parts.spans}
+
+
+def _whole(value: tree.Expr) -> bool:
+    return isinstance(value, tree.Number) and isinstance(value.value, int) and value.value >= 1
+
+
+def _among(name: tree.Name, kind: str, kernel: str, known: dict[str, None]) -> Iterator[Finding]:
+    if name.id not in known:
+        yield NotInKernel(
+            name.span, name.id, kind, kernel, tuple(n for n in known if n != "target")
+        )
+
+
+# ---- tests --------------------------------------------------------------------------------------
+
+
+def _test(item: tree.Kernel | tree.Op, test: tree.Test) -> Iterator[Finding]:
+    types = {g.name.id: g for g in item.generics}
+    scalars = [p.name.id for p in item.params if p.type.dims is None]
+    inputs = dict.fromkeys(p.name.id for p in item.params)
+    cases = dict.fromkeys((*types, *_dims(item), *scalars))
+    kind = "type, dim or scalar parameter"
+    for line in test.lines:
+        match line:
+            case tree.Cases(cases=parts):
+                for case in parts:
+                    for name in case.names:
+                        yield from _among(name, kind, item.name.id, cases)
+                    yield from _case_values(item, case, types)
+            case tree.Given(name=name, value=value):
+                yield from _among(name, "input", item.name.id, inputs)
+                if isinstance(value, tree.Call) and value.function.id not in INPUTS:
+                    yield UnknownInputs(value.function.span, INPUTS)
+            case _:
+                pass
+
+
+def _case_values(
+    item: tree.Kernel | tree.Op, case: tree.Case, types: dict[str, tree.Generic]
+) -> Iterator[Finding]:
+    values = case.values.items if isinstance(case.values, tree.Tuple) else (case.values,)
+    width = len(case.names)
+    for value in values:
+        row = value.items if isinstance(value, tree.Tuple) and width > 1 else (value,)
+        if len(row) != width or any(isinstance(v, tree.Tuple) for v in row):
+            yield CaseShape(value.span, width)
+            continue
+        for name, entry in zip(case.names, row, strict=True):
+            generic = types.get(name.id)
+            if generic is None:
+                continue
+            choices = {c.id: None for c in generic.choices}
+            word = entry if isinstance(entry, tree.Name) else tree.Name(entry.span, entry.span.text)
+            yield from _among(word, f"choice of `{name.id}`", item.name.id, choices)
