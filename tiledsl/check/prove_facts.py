@@ -130,10 +130,10 @@ class Facts:
 
     def quotient(self, a: Poly, d: Poly, scope: Scope) -> Poly | None:
         """Return ``a // d``; None where ``d`` may be less than one."""
-        if not self.prove(d - 1, scope):
+        number = d.constant
+        if number is not None and number < 1 or not self.prove(d - 1, scope):
             return None
         exact, rest = a.split(d)
-        number = d.constant
         if number is None and exact.terms and not self._is_remainder(rest, d, scope):
             exact, rest = ZERO, a
         if not rest.terms or self._is_remainder(rest, d, scope):
