@@ -1,0 +1,243 @@
+"""Values brought to where a pass can meet them: into buffers, or into accumulators."""
+
+from tiledsl import ir
+from tiledsl import scalar as sc
+from tiledsl.gpu.frame import Frame, Tile
+from tiledsl.gpu.lanes import Env, Lanes, inner_axis
+from tiledsl.gpu.layouts import MMA_TYPES
+from tiledsl.gpu.program import (
+    PANEL_COL,
+    PANEL_ROW,
+    Accumulators,
+    Buffer,
+    Domain,
+    Fragment,
+    Layout,
+    Loop,
+    Map,
+    Multiply,
+    Once,
+    Panel,
+    Put,
+    Registers,
+    Sweep,
+    product,
+)
+from tiledsl.ir import Value
+from tiledsl.scalar import Axis, Local, Scalar
+from tiledsl.source import Span
+
+
+def prepare(frame: Frame, operand: ir.Operand, layout: Layout | None) -> None:
+    """Emit what must come before a pass over ``layout`` (None: not registers) meets ``operand``."""
+    scope = frame.scope
+    if not isinstance(operand, Value) or operand in scope.uniform or operand in scope.tiles:
+        return
+    if operand in scope.fragments:
+        if scope.fragments[operand].layout != layout:
+            keep(frame, operand)
+        return
+    match frame.plan.defs[operand]:
+        case ir.Contract() as contract if operand in frame.plan.layouts:
+            own_product(frame, contract)
+            prepare(frame, operand, layout)
+        case ir.Read(var=var) if var in frame.var_fragments:
+            if frame.var_fragments[var].layout != layout:
+                keep(frame, operand)
+        case ir.Compute() | ir.Load() | ir.Random() if operand in frame.plan.keep:
+            keep(frame, operand)
+        case ir.Rename(operand=source):
+            prepare(frame, source, None)
+        case statement:
+            axes = set(operand.type.axes)
+            for part in ir.operands(statement):
+                same = isinstance(part, Value) and set(part.type.axes) == axes
+                prepare(frame, part, layout if same else None)
+
+
+def keep(frame: Frame, value: Value) -> None:
+    """Put ``value`` into a buffer of its own."""
+    layout = home(frame, value)
+    for part in _parts(frame, value):
+        same = isinstance(part, Value) and set(part.type.axes) == set(value.type.axes)
+        prepare(frame, part, layout if same else None)
+    env, domain = domain_of(frame, value.type.axes, layout, [value], [])
+    lanes = Lanes(frame, layout)
+    held = lanes.operand(value, env)
+    tile = tile_for(frame, value, domain)
+    span = frame.plan.defs[value].span
+    effect = Put(tile.buffer, lanes.place(tile, env), held)
+    frame.out.append(Map(span, domain, tuple(lanes.steps), (effect,)))
+    frame.scope.tiles[value] = tile
+
+
+def tile_for(frame: Frame, value: Value, domain: Domain | None) -> Tile:
+    """Return the buffer that ``value`` gets wherever it is kept; rows run as ``domain`` does."""
+    if value in frame.kept:
+        return frame.kept[value]
+    axes = value.type.axes
+    if isinstance(domain, Sweep):
+        axes = tuple(c.axis for c in domain.coordinates)
+    shape = tuple(map(frame.limit, axes))
+    span = frame.plan.defs[value].span
+    buffer = frame.buffer(f"{value.name}_tile", value.type.dtype, shape, str(value.type), span)
+    buffer.optional = value in frame.plan.keep
+    frame.kept[value] = Tile(buffer, axes)
+    return frame.kept[value]
+
+
+def home(frame: Frame, value: Value) -> Layout | None:
+    """Return the layout of registers in which ``value`` can be computed element by element."""
+    scope = frame.scope
+    if value in scope.fragments:
+        return scope.fragments[value].layout
+    if value in scope.tiles or value in scope.uniform:
+        return None
+    match frame.plan.defs[value]:
+        case ir.Contract():
+            return frame.plan.layouts.get(value)
+        case ir.Read(var=var):
+            return frame.var_fragments[var].layout if var in frame.var_fragments else None
+        case ir.Compute(operands=operands):
+            axes = set(value.type.axes)
+            for part in operands:
+                if isinstance(part, Value) and set(part.type.axes) == axes:
+                    found = home(frame, part)
+                    if found is not None:
+                        return found
+            return None
+        case _:
+            return None
+
+
+def domain_of(
+    frame: Frame,
+    axes: tuple[Axis, ...],
+    layout: Layout | None,
+    operands: list[ir.Operand],
+    stores: list[ir.Store],
+) -> tuple[Env, Domain]:
+    """Return how a pass over ``axes`` is dealt out, and the place of its element."""
+    env = {axis: frame.coordinate(axis) for axis in axes}
+    if layout is not None:
+        return env, registers(frame, layout)
+    if not axes:
+        return env, Once()
+    last = inner_axis(frame, operands, stores, axes)
+    order = (*(a for a in axes if a is not last), last)
+    coordinates = tuple(env[a] for a in order)
+    threads = frame.plan.threads
+    width = threads if len(order) == 1 else min(threads, up_to_power(frame.limit(last)))
+    return env, Sweep(coordinates, width)
+
+
+def registers(frame: Frame, layout: Layout) -> Registers:
+    """Return the domain of the registers of ``layout``."""
+    row = tuple(map(frame.coordinate, layout.rows))
+    col = tuple(map(frame.coordinate, layout.cols))
+    return Registers(layout, row, col)
+
+
+def own_product(frame: Frame, contract: ir.Contract) -> None:
+    """Compute a product into accumulators of its own."""
+    value = contract.result
+    layout = frame.plan.layouts[value]
+    fragment = Fragment(frame.name((value, "product"), value.name), value.type.dtype, layout)
+    prepare_product(frame, contract)
+    frame.out.append(Accumulators(contract.span, fragment))
+    accumulate(frame, contract, fragment)
+    frame.scope.fragments[value] = fragment
+
+
+def prepare_product(frame: Frame, contract: ir.Contract) -> None:
+    """Emit what must come before the operands of a product are staged."""
+    prepare(frame, contract.a, None)
+    prepare(frame, contract.b, None)
+
+
+def accumulate(frame: Frame, contract: ir.Contract, into: Fragment) -> None:
+    """Add a product to ``into``: stage a chunk of both operands, multiply, and so on."""
+    layout = into.layout
+    a, b = contract.a, contract.b
+    if not set(layout.rows) <= set(a.type.axes):
+        a, b = b, a
+    depth = contract.axes
+    limits = tuple(map(frame.limit, depth))
+    inner = product(limits[1:])
+    chunk = _chunk(a, product(limits))
+    names = frame.names
+    size = frame.coordinate(depth[0]).size
+    total = sc.mul(size, inner)
+    local = names.take(f"{depth[0].name}_chunk") if product(limits) > chunk else ""
+    with frame.block() as body:
+        left = _stage(frame, a, layout.rows, depth, layout.shape[0], chunk, local, contract.span)
+        right = _stage(frame, b, layout.cols, depth, layout.shape[1], chunk, local, contract.span)
+        todo: Scalar = sc.sub(total, Local(local)) if local else total
+        if local or not isinstance(todo, sc.Literal):
+            todo = sc.minimum(todo, sc.integer(chunk))
+        first = frame.coordinate(layout.cols[0])
+        cols = sc.mul(first.size, product(tuple(map(frame.limit, layout.cols[1:]))))
+        panel_a, by_depth_a = left
+        panel_b, by_depth_b = right
+        body.append(
+            Multiply(contract.span, into, panel_a, panel_b, by_depth_a, by_depth_b, todo, cols)
+        )
+    if local:
+        frame.out.append(Loop(contract.span, local, sc.ZERO, total, chunk, tuple(body)))
+    else:
+        frame.out += body
+
+
+def _stage(
+    frame: Frame,
+    value: Value,
+    across: tuple[Axis, ...],
+    depth: tuple[Axis, ...],
+    size: int,
+    chunk: int,
+    local: str,
+    span: Span,
+) -> tuple[Buffer, bool]:
+    """Emit a pass that puts a chunk of an operand into a panel; say if it lies depth first."""
+    axes = value.type.axes
+    by_depth = inner_axis(frame, [value], [], axes) in across
+    env = {axis: frame.coordinate(axis) for axis in axes}
+    dtype = MMA_TYPES.get(value.type.dtype, value.type.dtype)
+    rows, cols = (chunk, size) if by_depth else (size, chunk)
+    # 16 bytes more a row: eight rows that ldmatrix reads together lie in different banks. For
+    # the others an odd number of words does the same.
+    pitch = cols + 8 if dtype.bits == 16 else cols + 1
+    note = f"{value.type}, a chunk of it"
+    buffer = frame.buffer(f"{value.name}_panel", dtype, (rows, cols), note, span)
+    buffer.pitch = pitch
+    lanes = Lanes(frame)
+    held = lanes.operand(value, env)
+    along = tuple(env[a] for a in across)
+    deep = tuple(env[a] for a in depth)
+    row, col = (deep, along) if by_depth else (along, deep)
+    domain = Panel(rows, cols, row, col, local, by_depth)
+    effect = Put(buffer, (Local(PANEL_ROW), Local(PANEL_COL)), held)
+    frame.out.append(Map(span, domain, tuple(lanes.steps), (effect,)))
+    return buffer, by_depth
+
+
+def _chunk(value: Value, depth: int) -> int:
+    if value.type.dtype in MMA_TYPES:
+        return min(64, -(-depth // 16) * 16)
+    return min(32, depth)
+
+
+def _parts(frame: Frame, value: Value) -> tuple[ir.Operand, ...]:
+    scope = frame.scope
+    if value in scope.fragments:
+        return ()
+    statement = frame.plan.defs[value]
+    if isinstance(statement, ir.Contract):
+        own_product(frame, statement)
+        return ()
+    return ir.operands(statement)
+
+
+def up_to_power(number: int) -> int:
+    """Return the least power of two that is ``number`` or more."""
+    return 1 << max(0, number - 1).bit_length()
