@@ -85,7 +85,7 @@ class Builder:
     report: Report = field(default_factory=Report)
     scope: Scope = field(default_factory=Scope)
     bodies: list[list[ir.Stmt]] = field(default_factory=lambda: [[]])
-    made: list[dict[Affine, ir.Value]] = field(default_factory=lambda: [{}])
+    made: list[dict[object, ir.Value]] = field(default_factory=lambda: [{}])
     order: dict[Axis, int] = field(default_factory=dict)
     tile_sizes: dict[str, None] = field(default_factory=dict)
     tables: dict[Tensor, None] = field(default_factory=dict)
@@ -214,11 +214,19 @@ class Builder:
 
     def tile(self, term: Affine, span: Span) -> ir.Value:
         """Return the tile of ``term``, computed once in a block."""
+        return self.once(term, lambda: self._positions(term, span))
+
+    def cast(self, operand: ir.Value, dtype: DType, span: Span) -> ir.Value:
+        """Return ``operand`` as ``dtype``, computed once in a block."""
+        return self.once((operand, dtype), lambda: self.compute("cast", (operand,), dtype, span))
+
+    def once(self, key: object, compute: Callable[[], ir.Value]) -> ir.Value:
+        """Return what ``compute`` gave for ``key`` in this block or one around it."""
         for made in reversed(self.made):
-            if term in made:
-                return made[term]
-        value = self._positions(term, span)
-        self.made[-1][term] = value
+            if key in made:
+                return made[key]
+        value = compute()
+        self.made[-1][key] = value
         return value
 
     def _positions(self, term: Affine, span: Span) -> ir.Value:

@@ -21,10 +21,8 @@ def expression(b: Builder, node: tree.Expr) -> Term | None:
             return name_value(b, node)
         case tree.Number(value=value):
             return number(value)
-        case tree.Binary(op="@", left=left, right=right):
-            return _product(b, node, b.expression(left), b.expression(right))
-        case tree.Binary(op=op, left=left, right=right):
-            return binary(b, op, b.expression(left), b.expression(right), left, right, node.span)
+        case tree.Binary():
+            return _chain(b, node)
         case tree.Index():
             return access.load(b, node)
         case tree.Call():
@@ -49,6 +47,21 @@ def expression(b: Builder, node: tree.Expr) -> Term | None:
             why = "values have no parts"
             b.error(Misplaced(node.span, f"`.{node.name}`", why))
     return None
+
+
+def _chain(b: Builder, node: tree.Binary) -> Term | None:
+    """Return ``a + b - c …``, which leans to the left, without going down it by recursion."""
+    chain = [node]
+    while isinstance(chain[-1].left, tree.Binary):
+        chain.append(chain[-1].left)
+    term = b.expression(chain[-1].left)
+    for part in reversed(chain):
+        right = b.expression(part.right)
+        if part.op == "@":
+            term = _product(b, part, term, right)
+        else:
+            term = binary(b, part.op, term, right, part.left, part.right, part.span)
+    return term
 
 
 # ---- operators ----------------------------------------------------------------------------------

@@ -74,8 +74,7 @@ class _Reference:
         self.names |= {p.name.id for p in (*kernel.params, *kernel.outputs)}
         self.names |= {*_dims(kernel), *(g.name.id for g in kernel.generics)}
         self.names |= {*self.module.consts, *RESERVED_VALUES, *TYPE_NAMES}
-        for name in self.free_indices():
-            self.names.add(name)
+        self.names |= set(self.free_indices())
         self.body(self.reference.body)
         stored = {n.tensor.id for n in walk(self.reference.body) if isinstance(n, tree.Store)}
         missing = tuple(o.name.id for o in kernel.outputs if o.name.id not in stored)
@@ -111,16 +110,16 @@ class _Reference:
             for index, size in zip(indices, shapes.get(name, ()), strict=False):
                 if isinstance(index, tree.Name) and index.id not in self.names:
                     uses.setdefault(index.id, []).append((index, size))
-        for name in {**left, **right}:
-            if name in declared:
+        for index_name in {**left, **right}:
+            if index_name in declared:
                 continue
-            places = left.get(name) or right[name]
+            places = left.get(index_name) or right[index_name]
             sizes = list(dict.fromkeys(size.span.text for _, size in places))
             kinds = {_plain(size) for _, size in places}
             if len(kinds) > 1:
                 first = next(i for i, size in places if _plain(size) != _plain(places[0][1]))
-                self.found.append(FreeIndex(first.span, name, tuple(sizes)))
-            yield name
+                self.found.append(FreeIndex(first.span, index_name, tuple(sizes)))
+            yield index_name
 
     def body(self, nodes: tuple[tree.Stmt, ...]) -> None:
         for node in nodes:
@@ -304,6 +303,8 @@ def _case_values(
 ) -> Iterator[Finding]:
     values = case.values.items if isinstance(case.values, tree.Tuple) else (case.values,)
     width = len(case.names)
+    if width > 1 and not any(isinstance(v, tree.Tuple) for v in values):
+        values = (case.values,)  # one row: `((1, 2))` is a pair
     for value in values:
         row = value.items if isinstance(value, tree.Tuple) and width > 1 else (value,)
         if len(row) != width or any(isinstance(v, tree.Tuple) for v in row):

@@ -169,7 +169,9 @@ def cast(b: Builder, term: Term, dtype: DType, span: Span) -> Term:
     if dtype_of(term) is dtype and not isinstance(term, Literal):
         return term
     if isinstance(term, ir.Value | Affine):
-        return b.compute("cast", (b.operand(term, span),), dtype, span)
+        tile = b.operand(term, span)
+        assert isinstance(tile, ir.Value)
+        return b.cast(tile, dtype, span)
     if isinstance(term, Literal) and dtype.is_integer and isinstance(term.value, int):
         low, high = dtype.limits
         return Literal(int(min(max(int(term.value), low), high)), dtype)
