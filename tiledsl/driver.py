@@ -72,7 +72,10 @@ def check_file(path: Path, *, search: tuple[Path, ...] = ()) -> list[Diagnostic]
 def compile_kernel(
     module: "Module", kernel: "Kernel", target: str, tiles: Mapping[str, int]
 ) -> "Compiled":
-    """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule."""
+    """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule.
+
+    Sizes under their own names hold; those of a schedule, or of ``"*"``, as far as they fit.
+    """
     from tiledsl.runtime.devices import Compiled
     from tiledsl.schedule import plan_for
 

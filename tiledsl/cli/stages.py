@@ -37,7 +37,18 @@ def stages(
         for compiled in kernel.compiled(graph, target, settings.tiles):
             sizes = " ".join(f"{name}={size}" for name, size in compiled.tiles.items())
             yield f"# {compiled.kernel.name} for {target}: {sizes}"
-            yield outline(compiled.program)
+            yield program_text(compiled.program)
+
+
+def program_text(program: object) -> str:
+    """Return the program of either kind as text."""
+    from tiledsl.npu.program import Program
+
+    if isinstance(program, Program):
+        from tiledsl.npu.text import show_program
+
+        return show_program(program)
+    return outline(program)
 
 
 def outline(value: object, depth: int = 0) -> str:

@@ -132,8 +132,8 @@ class Kernel:
         """Run on ``device``: ``sim``, ``ascend-host``, ``cuda-host`` or ``cuda``.
 
         ``chip`` is the target, where it is not the device's usual one. ``types`` and ``dims`` name
-        what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all.
-        With ``hazards`` the simulator also looks for missing flags and the like.
+        what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all, as
+        far as they fit. With ``hazards`` the simulator also looks for missing flags and the like.
         """
         given = (
             arguments(self.header, (), args)
@@ -203,8 +203,7 @@ class Kernel:
         return Result(launch.outputs, tuple(runs))
 
     def _compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
-        every = dict.fromkeys(kernel.tile_sizes, tiles["*"]) if "*" in tiles else {}
-        own = every | {name: size for name, size in tiles.items() if name in kernel.tile_sizes}
+        own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
         key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())))
         if key not in self._compiled:
             self._compiled[key] = self._compiler.compile(kernel, target, own)
