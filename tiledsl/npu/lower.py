@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from tiledsl import ir
 from tiledsl.chips import Chip
@@ -112,27 +113,48 @@ def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program
 
 
 def _rank(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
-    """Return the canonical order of axes: as stores have them, then products, then loads."""
-    rank: dict[Axis, int] = {}
+    """Return the canonical order of axes: as stores have them, then products, then loads.
 
-    def meet(axes: Iterable[Axis]) -> None:
-        for axis in axes:
-            rank.setdefault(axis, len(rank))
+    Each of them orders its axes; an order that contradicts an earlier one is left aside (that tile
+    is transposed).
+    """
+    after: dict[Axis, dict[Axis, None]] = {}
+
+    def reaches(a: Axis, b: Axis) -> bool:
+        return a is b or any(reaches(x, b) for x in after.get(a, ()))
+
+    def order(axes: Iterable[Axis]) -> None:
+        chain = list(dict.fromkeys(axes))
+        for axis in chain:
+            after.setdefault(axis, {})
+        if not any(reaches(b, a) for i, a in enumerate(chain) for b in chain[i + 1 :]):
+            for a, b in pairwise(chain):
+                after[a][b] = None
 
     every = list(ir.statements(body))
     for s in every:
         if isinstance(s, ir.Store):
-            meet(axis for i in s.index for axis, _ in i.terms)
+            order(axis for i in s.index for axis, _ in i.terms)
     for s in every:
         if isinstance(s, ir.Contract):
-            meet(a for a in s.a.type.axes if a not in s.axes)
-            meet(a for a in s.b.type.axes if a not in s.axes)
+            left = [a for a in s.a.type.axes if a not in s.axes]
+            order((*left, *(a for a in s.b.type.axes if a not in s.axes)))
     for s in every:
         if isinstance(s, ir.Load):
-            meet(axis for i in s.index for axis, _ in i.terms)
+            order(axis for i in s.index for axis, _ in i.terms)
     for s in every:
         for value in ir.results(s):
-            meet(value.type.axes)
+            order(value.type.axes)
+    rank: dict[Axis, int] = {}
+
+    def visit(axis: Axis) -> None:
+        if axis not in rank:
+            for follower in reversed(after[axis]):
+                visit(follower)
+            rank[axis] = -len(rank)
+
+    for axis in reversed(after):
+        visit(axis)
     return rank
 
 
@@ -271,7 +293,7 @@ class _Core:
         self.accumulators: dict[ir.Var, Accumulator] = {}
         self.flags: list[str] = []
         self.loops: list[Loop] = []
-        self.inside: list[ir.Stmt] = []
+        self.block: tuple[ir.Stmt, ...] = ()
         self.on_vector = core is npu.Core.VECTOR
 
     def run(self) -> tuple[npu.CoreProgram, Scalar]:
@@ -422,7 +444,9 @@ class _Core:
 
     def walk(self, body: tuple[ir.Stmt, ...]) -> None:
         """Emit this core's share of ``body``."""
-        for statement in body:
+        outer = self.block
+        for number, statement in enumerate(body):
+            self.block = body[number:]
             self.frame.span = statement.span
             match statement:
                 case ir.For():
@@ -433,6 +457,7 @@ class _Core:
                     self.vector(statement)
                 case _:
                     self.cube(statement)
+        self.block = outer
 
     def loop(self, statement: ir.For) -> None:
         axis, frame = statement.axis, self.frame
@@ -442,10 +467,8 @@ class _Core:
         with frame.loop(axis, depth, note):
             self.define_spans(axis)
             self.loops.append(frame.loops[-1])
-            self.inside.append(statement)
             empty = len(frame.steps)
             self.walk(statement.body)
-            self.inside.pop()
             idle = len(frame.steps) == empty
         if idle:
             del frame.steps[at:]
@@ -640,21 +663,41 @@ class _Core:
         names = [x for x in ir.operands(statement) if isinstance(x, ir.Value)]
         if isinstance(statement, ir.Compute) and statement.op.name in _IN_PLACE:
             for name, tile in zip(names, [t for t in operands if isinstance(t, Tile)], strict=True):
-                dies = self.shared.last_use.get(name) == now and self.is_own(name)
+                dies = self.shared.last_use.get(name) == now and self.is_free(name, value)
                 same = tile.axes == axes and tile.dtype is value.type.dtype and not tile.ring
                 if dies and same and tile.dtype is not DType.BOOL:
                     return Tile(tile.ref, axes, tile.dtype, tile.padded)
         return frame.tile(value.name, axes, value.type.dtype)
 
-    def is_own(self, value: ir.Value) -> bool:
-        """Whether the tile of ``value`` is no variable's."""
-        return all(self.tiles[value].ref.buffer is not var.ref.buffer for var in self.vars.values())
+    def is_free(self, value: ir.Value, heir: ir.Value) -> bool:
+        """Whether ``heir`` may take the place of ``value``, which dies with this statement.
+
+        A variable's place is free where the next thing that happens to the variable is that it is
+        assigned, and ``heir`` lives no longer than that.
+        """
+        var = next((v for v, t in self.vars.items() if t.ref.buffer is self.tiles[value].ref.buffer), None)
+        if var is None:
+            return True
+        position, last_use = self.shared.position, self.shared.last_use
+        now = position[id(self.block[0])]
+        for other, tile in self.tiles.items():
+            if tile.ref.buffer is self.vars[var].ref.buffer and last_use.get(other, 0) > now:
+                return False
+        for s in self.block[1:]:
+            if isinstance(s, ir.Assign) and s.var is var:
+                return last_use[heir] <= position[id(s)]
+            if any(isinstance(x, ir.Read | ir.Assign) and x.var is var for x in ir.statements((s,))):
+                return False
+        return False
 
     def assign(self, var: ir.Var, value: ir.Operand) -> None:
         tile = self.vars[var]
         source = self.source(value)
         if not isinstance(source, Tile):
             source = as_type(source, tile.dtype)
+        if isinstance(source, Tile) and source.ref.buffer is tile.ref.buffer:
+            tile.padded = source.padded
+            return
         tile.padded = len(tile.axes) != 1 or not isinstance(source, Tile)
         self.vectors.copy(source, tile)
 

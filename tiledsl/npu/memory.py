@@ -77,7 +77,8 @@ def _plane(frame: Frame, axes: tuple[Axis, ...]) -> None:
 
 def _transposable(frame: Frame, axes: tuple[Axis, ...]) -> int:
     """Elements of a tile of two axes whose rows are rounded up to 16 in both directions."""
-    return (-(-frame.limit(axes[0]) // 16) * 16) * (-(-frame.limit(axes[1]) // 16) * 16)
+    unit = max(16, frame.granule)
+    return (-(-frame.limit(axes[0]) // 16) * 16) * (-(-frame.limit(axes[1]) // unit) * unit)
 
 
 def _transposed(frame: Frame, tile: Tile, order: tuple[Axis, ...]) -> Tile:
