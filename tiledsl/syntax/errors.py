@@ -4,7 +4,7 @@
 
 import unicodedata
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tiledsl.diagnostics import Diagnostic
 from tiledsl.source import Span
@@ -234,8 +234,9 @@ class UnknownWord(Diagnostic):
 
     @property
     def help(self) -> str:
-        if self.suggestion in self.known:
-            return f"did you mean `{self.suggestion}`?"
+        if self.suggestion in PLACES or self.suggestion in self.known:
+            place = "" if self.suggestion in self.known else f" {PLACES[self.suggestion]}"
+            return f"did you mean `{self.suggestion}`?{place}"
         if self.suggestion:
             return self.suggestion
         return f"lines here start with {', '.join(f'`{word}`' for word in self.known)}"
@@ -414,11 +415,11 @@ class UnfinishedBlock(Diagnostic):
     """A block that ends without the line it needs: a ``return``, or any statement."""
 
     code: ClassVar[str] = "P022"
-    missing: str
+    missing: Literal["return_", "stmt"]
 
     @property
     def message(self) -> str:
-        if self.missing == "return":
+        if self.missing == "return_":
             return "this `fn` ends without `return`"
         return "this body has facts, but no statement"
 
@@ -428,7 +429,7 @@ class UnfinishedBlock(Diagnostic):
 
     @property
     def help(self) -> str | None:
-        if self.missing == "return":
+        if self.missing == "return_":
             return "the last line of a block `fn` is `return x`, or `return a, b`"
         return None
 

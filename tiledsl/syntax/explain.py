@@ -91,8 +91,8 @@ def _layout(m: Mistake) -> Diagnostic | None:
         end = len(m.source.text[: m.line].rstrip()) if not m.before else m.line + len(m.before)
         return ExpectedBlock(Span(m.source, end - 1, end))
     if m.kind == DEDENT and not m.before:
-        missing = "return" if "return" in m.accepted else "statement"
-        return UnfinishedBlock(Span(m.source, m.start - 1, m.start), missing)
+        last = Span(m.source, m.start - 1, m.start)
+        return UnfinishedBlock(last, "return_" if "return" in m.accepted else "stmt")
     word = _WORD.match(m.before)
     if m.kind == NEWLINE and ":" in m.accepted and word and word.group() in _OPENERS:
         return MissingColon(m.span, word.group())
@@ -131,7 +131,7 @@ def _unknown_word(m: Mistake, span: Span) -> Diagnostic | None:
     word = span.text
     if word in m.starters:
         return None
-    near = difflib.get_close_matches(word, m.starters, 1, 0.7)
+    near = difflib.get_close_matches(word, m.starters, 1, 0.65)
     near = near or difflib.get_close_matches(word, (*PLACES, *_FOREIGN), 1, 0.8)
     suggestion = _FOREIGN.get(near[0], near[0]) if near else None
     lone = m.kind in (NEWLINE, ":") or m.kind in keywords()
