@@ -1,5 +1,6 @@
 """The GPU side of the compiler: from the tile IR to a GPU program."""
 
 from tiledsl.gpu.lower import lower
+from tiledsl.gpu.tiles import choose_tiles, shared_bytes
 
-__all__ = ["lower"]
+__all__ = ["choose_tiles", "lower", "shared_bytes"]
