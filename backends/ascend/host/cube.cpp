@@ -267,6 +267,23 @@ void Load(Type type, const Place &dst, const Place &src, const Load3D &c) {
     });
 }
 
+void InitL0(int size, const Place &dst, int64_t repeats, int64_t fractals, int64_t gap, uint64_t value) {
+    Instruction in("InitConstValue", Queue::kMte1);
+    in.Require(dst.memory == Memory::kL0A || dst.memory == Memory::kL0B, "the model knows L0A and L0B only");
+    in.Require(size == 2 || size == 4, "takes 16 and 32 bits");
+    in.Range("repeatTimes", repeats, 1, 32767);
+    in.Range("blockNum", fractals, 1, 32767);
+    in.Range("dstGap", gap, 0, 32767);
+    in.Align("dst", dst, kFractal);
+    for (int64_t r = 0; r < repeats; ++r) in.Write("dst", dst, r * (fractals + gap) * kFractal, fractals * kFractal);
+    uint8_t *to = in.Pointer(dst);
+    in.Do([=] {
+        for (int64_t r = 0; r < repeats; ++r)
+            for (int64_t i = 0; i < fractals * kFractal; i += size)
+                std::memcpy(to + r * (fractals + gap) * kFractal + i, &value, size_t(size));
+    });
+}
+
 // ---- product and Fixpipe ------------------------------------------------------------------------
 
 namespace {

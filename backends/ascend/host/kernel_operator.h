@@ -440,6 +440,16 @@ void LoadDataWithTranspose(const LocalTensor<T> &dst, const LocalTensor<T> &src,
                 model::LoadTransposed{p.startIndex, p.repeatTimes, p.srcStride, p.dstGap, p.dstFracGap});
 }
 
+template <typename T> struct InitConstValueParams {
+    InitConstValueParams(int64_t repeats, int64_t blocks, int64_t gap, T value)
+        : repeatTimes(repeats), blockNum(blocks), dstGap(gap), initValue(value) {}
+    int64_t repeatTimes, blockNum, dstGap;
+    T initValue;
+};
+template <typename T> void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams<T> &p) {
+    model::InitL0(sizeof(T), dst.place, p.repeatTimes, p.blockNum, p.dstGap, BitsOf(p.initValue));
+}
+
 struct MmadParams {
     int64_t m = 0, n = 0, k = 0;
     bool cmatrixInitVal = true;

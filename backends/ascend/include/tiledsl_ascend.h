@@ -555,11 +555,17 @@ TDSL_FN void LoadTransposed32(const LocalTensor<T> &dst, const LocalTensor<T> &s
     LoadData(dst, src, params);
 }
 
+// Fractals of zeros in L0A or L0B: the operand of an empty sum.
+template <typename T> TDSL_FN void LoadZeros(const LocalTensor<T> &dst, int32_t fractals) {
+    InitConstValue(dst.template ReinterpretCast<uint32_t>(), InitConstValueParams<uint32_t>(1, uint16_t(fractals), 0, 0));
+}
+
 // NZ in L1 to Zz in L0A: m x k, in L1 the other way round with kTransposed.
 // f32 transposed with an odd number of fractals along k writes one fractal more.
 template <bool kTransposed, typename T>
 TDSL_FN void LoadA(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t m, int32_t k, int32_t src_rows) {
-    if (m <= 0 || k <= 0) return;
+    if (m <= 0) return;
+    if (k <= 0) return LoadZeros(dst, CeilDiv(m, 16));
     constexpr int32_t c0 = kPerBlock<T>;
     const int32_t depth = CeilDiv(k, c0), row_elements = depth * kPerFractal<T>;
     if constexpr (!kTransposed) {
@@ -590,7 +596,8 @@ TDSL_FN void LoadA(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t
 // more if ceil(k / 8) is odd.
 template <bool kTransposed, typename T>
 TDSL_FN void LoadB(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t k, int32_t n, int32_t src_rows) {
-    if (k <= 0 || n <= 0) return;
+    if (n <= 0) return;
+    if (k <= 0) return LoadZeros(dst, CeilDiv(n, 16));
     constexpr int32_t c0 = kPerBlock<T>;
     const int32_t depth = CeilDiv(k, c0), across = CeilDiv(n, 16), row_elements = across * kPerFractal<T>;
     if constexpr (kTransposed) {
@@ -614,15 +621,16 @@ TDSL_FN void LoadB(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t
     }
 }
 
-// dst (+)= a @ b in L0C. One row would be read as a vector, so it is computed as 16.
+// dst (+)= a @ b in L0C. One row would be read as a vector, so it is computed as 16. An empty sum is
+// one product of the zeros that LoadA and LoadB leave for it.
 template <typename C, typename T>
 TDSL_FN void Multiply(const LocalTensor<C> &dst, const LocalTensor<T> &a, const LocalTensor<T> &b, int32_t m, int32_t n,
                       int32_t k, bool first) {
-    if (m <= 0 || n <= 0 || k <= 0) return;
+    if (m <= 0 || n <= 0 || (k <= 0 && !first)) return;
     MmadParams params;
     params.m = uint16_t(m == 1 ? 16 : m);
     params.n = uint16_t(n);
-    params.k = uint16_t(k);
+    params.k = uint16_t(k <= 0 ? 1 : k);
     params.cmatrixInitVal = first;
     Mmad(dst, a, b, params);
     if ((m / 16) * (n / 16) < 10) PipeBarrier<PIPE_M>();

@@ -80,7 +80,8 @@ template <typename A, typename B> TDSL_FN typename Common<A, B>::Type Max(A a, B
 }
 template <typename T> TDSL_FN T Abs(T x) { return x < 0 ? -x : x; }
 template <typename T> TDSL_FN T Sign(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : x; }
-template <typename T> TDSL_FN T Clamp(T x, T low, T high) { return Min(Max(x, low), high); }
+TDSL_FN bool IsNan(float x) { return x != x; }
+TDSL_FN bool IsInf(float x) { return x == kInf || x == -kInf; }
 
 TDSL_FN int64_t Pow(int64_t base, int64_t exponent) {
     if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
