@@ -1,0 +1,136 @@
+"""Is every access ordered? A check of a few programs, instruction by instruction.
+
+It does not look at times: two accesses of a byte that flags, barriers and cross-core flags do not
+order are a hazard however the times happen to fall.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tiledsl.npu.program import Program
+from tiledsl.ops.registry import Array
+from tiledsl.simulator.core import (
+    CUBE,
+    Crossing,
+    DeadlockError,
+    Launch,
+    Line,
+    prepare,
+    run_together,
+)
+from tiledsl.simulator.order import Event, Order
+from tiledsl.simulator.places import Number
+from tiledsl.simulator.values import Runnable, classes, load
+from tiledsl.simulator.watch import Finding, Watcher
+
+_CLASSES = 6  # that are looked at; more differ in sizes only
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """One thing that may go wrong on a chip, for one place in the ``.tile`` file."""
+
+    kind: str
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}: {self.message}"
+
+
+class HazardError(Exception):
+    """A program has hazards."""
+
+    def __init__(self, hazards: list[Hazard]) -> None:
+        self.hazards = hazards
+        super().__init__("\n".join(map(str, hazards)))
+
+
+def check(
+    program: Program,
+    dims: Mapping[str, int],
+    scalars: Mapping[str, Number],
+    arrays: Mapping[str, Array],
+    *,
+    every_trip: bool = False,
+) -> list[Hazard]:
+    """Return the hazards of ``program`` at these sizes; the arrays are read, never written.
+
+    Of each class of programs two are looked at, one after the other on one core; of a long loop the
+    first and last trips, unless ``every_trip``.
+    """
+    launch = prepare(program, arrays, dims, scalars)
+    return check_launch(load(program), launch, every_trip=every_trip)
+
+
+def check_launch(runnable: Runnable, launch: Launch, *, every_trip: bool = False) -> list[Hazard]:
+    """Return the hazards of a launch."""
+    found: dict[Hazard, None] = {}
+    groups = classes(runnable, launch)[:_CLASSES]
+    for numbers in [[int(n) for n in g[:2]] for g in groups] + [[int(g[0]) for g in groups]]:
+        for hazard in _watch(runnable, launch, numbers, every_trip):
+            found.setdefault(hazard)
+    return list(found)
+
+
+def _watch(
+    runnable: Runnable, launch: Launch, numbers: list[int], every_trip: bool
+) -> list[Hazard]:
+    """Return the hazards of some programs on one core."""
+    order, crossing = Order(), Crossing()
+    findings: list[Finding] = []
+    every_trip = every_trip or runnable.program.mixed
+    cores = [
+        Watcher(
+            launch, numbers, order, findings, index=index, crossing=crossing, every_trip=every_trip
+        )
+        for index in runnable.indices
+    ]
+    home = runnable.program.span.source.name
+    try:
+        run_together(runnable.functions, cores)
+    except DeadlockError as deadlock:
+        return [Hazard("deadlock", home, str(deadlock))]
+    for core in cores:
+        core.leave()
+    hazards = [Hazard(f.kind, _where(f.event.line, home), _say(f, home)) for f in findings]
+    for (event, sender, _), raised in crossing.raised.items():
+        if raised:
+            who = "the cube core" if sender == CUBE else f"vector core {sender}"
+            hazards.append(
+                Hazard("flag", home, f"cross-core flag {event} of {who} is up at the end")
+            )
+    return hazards
+
+
+def _where(line: Line, home: str) -> str:
+    return f"{home}:{line}" if isinstance(line, int) else line
+
+
+def _say(finding: Finding, home: str) -> str:
+    event, conflict = finding.event, finding.conflict
+    if conflict is None:
+        return f"{_name(event)}: {finding.text}"
+    region = conflict.region
+    bytes_ = f"`{region.owner}` ({region.space} {region.start} to {region.end})"
+    match conflict.kind:
+        case "uninitialised":
+            return f"{_name(event)} reads {bytes_}, of which not all was written"
+        case "overwritten":
+            return f"{_name(event)} reads {bytes_}, into which `{conflict.other}` was written"
+    earlier = conflict.earlier
+    assert earlier is not None
+    verb = "reads" if conflict.kind == "read after write" else "writes"
+    before = "reads" if conflict.kind == "write after read" else "writes"
+    what = f"{_name(earlier)} of {_where(earlier.line, home)} {before}"
+    return f"{_name(event)} {verb} {bytes_}, which {what}; {_missing(earlier, event, conflict.own)}"
+
+
+def _missing(earlier: Event, later: Event, own: bool) -> str:
+    if own:
+        return f"there is no barrier of {later.queue} between them"
+    return f"no flag {earlier.queue} -> {later.queue} orders them"
+
+
+def _name(event: Event) -> str:
+    return f"{event.queue} {event.name}"
