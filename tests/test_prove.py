@@ -89,7 +89,7 @@ def test_an_index_beyond_is_reported_with_numbers() -> None:
     _, found = prove(copy(sc.ONE))
     assert [d.code for d in found] == ["B101"]
     assert "not proven: `i + 1 < N`" in found[0].render()
-    assert "with i = 0, N = 1 the index is 1, of 1 element" in found[0].render()
+    assert "with N = 1, i = 0 the index is 1, of 1 element" in found[0].render()
 
 
 def test_a_default_is_a_guard() -> None:

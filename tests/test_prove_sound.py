@@ -45,8 +45,8 @@ def kernels(draw: st.DrawFn) -> ir.Kernel:
     base: list[sc.Scalar] = [A, B, P]
     facts = draw(st.lists(conditions(base), max_size=2))
     if draw(st.booleans()):
-        facts.append(sc.apply("eq", sc.apply("mod", A, draw(st.sampled_from([B, sc.integer(2)]))),
-                              sc.ZERO))  # fmt: skip
+        divisor = B if draw(st.booleans()) else sc.integer(2)
+        facts.append(sc.apply("eq", sc.apply("mod", A, divisor), sc.ZERO))
     if draw(st.booleans()):
         facts.append(sc.apply("eq", B, draw(scalars([A, P], 1))))
     leaves = list(base)
@@ -61,11 +61,9 @@ def kernels(draw: st.DrawFn) -> ir.Kernel:
     index = []
     for _ in y.shape:
         offset = draw(scalars(leaves, 2))
-        terms = tuple(
-            (axis, draw(st.sampled_from([sc.ONE, sc.ONE, sc.integer(2), A, B])))
-            for axis in tiled
-            if draw(st.booleans())
-        )
+        strides: st.SearchStrategy[sc.Scalar]
+        strides = st.sampled_from([sc.ONE, sc.ONE, sc.integer(2), A, B])
+        terms = tuple((axis, draw(strides)) for axis in tiled if draw(st.booleans()))
         gather = draw(gathers(tiled, leaves, ids, body)) if draw(st.booleans()) else None
         index.append(ir.Index(terms, offset, gather))
     body.append(ir.Store(span(f"y{len(body)}"), y, tuple(index), sc.ZERO, skip=True))
@@ -141,11 +139,13 @@ def describe(kernel: ir.Kernel) -> str:
             case ir.If(condition=sc.Apply() as condition):
                 lines.append(f"if {sc.show(condition)}")
             case ir.Compute(result=result, op=op, operands=operands):
-                lines.append(f"{result}@{id(result)} = {op.name}{operands} {[id(o) for o in operands]}")
+                names = [f"{o}@{id(o)}" for o in operands]
+                lines.append(f"{result}@{id(result)} = {op.name}({', '.join(names)})")
             case ir.Positions(result=result) | ir.Load(result=result):
                 lines.append(f"{result}@{id(result)}: {result.type}")
             case ir.Store(tensor=tensor, index=index):
-                lines.append(f"y[{', '.join(map(show_index, index))}] of {list(map(sc.show, tensor.shape))}")
+                sizes = ", ".join(map(sc.show, tensor.shape))
+                lines.append(f"y[{', '.join(map(show_index, index))}] of {sizes}")
                 axes += [a for i in index for a, _ in i.terms]
                 axes += [a for i in index if i.gather is not None for a in i.gather.type.axes]
             case _:
@@ -163,7 +163,7 @@ def span(text: str) -> Span:
 # ---- brute force --------------------------------------------------------------------------------
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The launch divides by zero in a fact."""
 
 
@@ -214,7 +214,7 @@ class Run:
                 return v[1] if v[0] else v[2]
             case "floordiv" | "mod" if v[1] == 0:
                 if self.junk == 0:
-                    raise Refused
+                    raise RefusedError
                 return self.junk
             case "and":
                 return int(v[0] and v[1])
@@ -273,12 +273,15 @@ def launches(kernel: ir.Kernel) -> Iterator[Run]:
                 run.junk = 90 if a % 2 else -90
                 run.values = {v: s for s in ir.statements(kernel.body) for v in ir.results(s)}
                 yield run
-        except Refused:
+        except RefusedError:
             continue
 
 
-def stores(kernel: ir.Kernel, run: Run) -> Iterator[tuple[tuple[int, ...], object, tuple[int, ...]]]:
-    """Yield program, lane and element of everything that is written."""
+Places = tuple[int, ...]
+
+
+def stores(kernel: ir.Kernel, run: Run) -> Iterator[tuple[Places, Places, Places, Places]]:
+    """Yield program, iteration, lane and element of everything that is written."""
     statement = next(s for s in ir.statements(kernel.body) if isinstance(s, ir.Store))
     loops = tuple(s.axis for s in ir.statements(kernel.body) if isinstance(s, ir.For))
     tests = [s for s in ir.statements(kernel.body) if isinstance(s, ir.If)]
@@ -293,7 +296,7 @@ def stores(kernel: ir.Kernel, run: Run) -> Iterator[tuple[tuple[int, ...], objec
             program = tuple(run.places[g][1] for g in kernel.grid)
             turn = tuple(run.places[f][1] for f in loops)
             for place in run.lanes([a for a in lanes if not a.is_scalar]):
-                yield program, (turn, place), tuple(run.index(i) for i in statement.index)
+                yield program, turn, place, tuple(run.index(i) for i in statement.index)
         for axis in list(run.places):
             if axis.kind == "span":
                 del run.places[axis]
@@ -313,7 +316,7 @@ def test_what_is_proven_holds(kernel: ir.Kernel) -> None:
             continue
         writer: dict[tuple[int, ...], tuple[int, ...]] = {}
         lanes: dict[tuple[object, ...], object] = {}
-        for program, (turn, lane), element in stores(proven, run):  # type: ignore[misc]
+        for program, turn, lane, element in stores(proven, run):
             for at, size, guard in zip(element, shape, store.guards, strict=True):
                 assert guard or 0 <= at < size, (run.names, run.places, element)
             if all(0 <= at < size for at, size in zip(element, shape, strict=True)):

@@ -197,30 +197,55 @@ class Bounds:
         inner = self.frame.lanes(lanes(index), scope)
         guards = []
         for dim, (place, size) in enumerate(zip(index, tensor.shape, strict=True)):
-            missing = self._missing(place, size, inner)
-            guards.append(bool(missing))
-            if missing and not optional:
-                found = witness(self.kernel, self.definitions, path, place, size)
-                name, text, extent = tensor.name, show_index(place), _bare(sc.show(size))
-                stores = mode != "read"
+            low, high = self._inside(place, size, inner)
+            guards.append(not (low and high))
+            if not ((low and high) or optional):
+                text, extent = _written(span, dim, index), _bare(sc.show(size))
+                claims = (f"{text} >= 0",) * (not low) + (f"{text} < {extent}",) * (not high)
                 self.report.add(
-                    MayBeOutside(span, name, dim, text, extent, stores, missing, found)
+                    MayBeOutside(
+                        span,
+                        tensor.name,
+                        dim,
+                        text,
+                        extent,
+                        mode != "read",
+                        claims,
+                        tuple(dict.fromkeys(self._divisors(place, inner))),
+                        witness(self.kernel, self.definitions, path, place, size),
+                    )
                 )
         special = self.kernel.binding.consts or self.kernel.binding.pinned
         if optional and not any(guards) and not special:
             self.report.add(NeedlessDefault(span, tensor.name, mode != "read"))
         return tuple(guards)
 
-    def _missing(self, place: ir.Index, size: sc.Scalar, scope: Scope) -> tuple[str, ...]:
-        """Return the claims about an index that could not be proven."""
+    def _inside(self, place: ir.Index, size: sc.Scalar, scope: Scope) -> tuple[bool, bool]:
+        """Return whether an index is proven not to be negative, and to be less than the size."""
         facts = self.frame.facts
         at, extent = self.frame.index(place, scope), self.frame.scalar(size, scope)
-        missing = []
-        if not facts.prove(at, scope):
-            missing.append(f"{show_index(place)} >= 0")
-        if not facts.prove(extent - 1 - at, scope):
-            missing.append(f"{show_index(place)} < {_bare(sc.show(size))}")
-        return tuple(missing)
+        return facts.prove(at, scope), facts.prove(extent - 1 - at, scope)
+
+    def _divisors(self, place: ir.Index, scope: Scope) -> Iterator[str]:
+        """Yield the divisors in an index that may be 0, and make it unknown."""
+        parts: list[ir.Operand] = [place.offset]
+        if place.gather is not None:
+            parts.append(place.gather)
+        while parts:
+            part = parts.pop()
+            match self.definitions.get(part) if isinstance(part, ir.Value) else part:
+                case ir.Compute(op=row, operands=inside):
+                    op = row.name
+                case sc.Apply(op=named, args=inside):
+                    op = named
+                case _:
+                    continue
+            parts += inside
+            by = inside[-1]
+            if op in ("floordiv", "mod") and not isinstance(by, ir.Value):
+                size = self.frame.scalar(by, scope)
+                if not self.frame.facts.prove(size - 1, scope):
+                    yield _bare(sc.show(by))
 
     # ---- ranges
 
@@ -279,6 +304,24 @@ class Bounds:
             if key[0] == "tile size" or (key[0] == "param" and key not in open_names)
         ]
         return bool(later) and self._most(extent, scope.extend(later)) is not None
+
+
+def _written(span: Span, dim: int, index: tuple[ir.Index, ...]) -> str:
+    """Return how an index was written, or how it is understood where that is not to be had."""
+    pieces = [""]
+    depth = 0
+    for char in span.text:
+        depth -= char in ")]"
+        if depth == 0 and char == "]":
+            break
+        if depth == 1 and char == ",":
+            pieces.append("")
+        elif depth > 0:
+            pieces[-1] += char
+        depth += char in "(["
+    if len(pieces) != len(index) or not all(pieces):
+        return show_index(index[dim])
+    return " ".join(pieces[dim].split(" else ")[0].split())
 
 
 def show_index(index: ir.Index) -> str:

@@ -18,6 +18,7 @@ class MayBeOutside(Diagnostic):
     size: str
     stores: bool
     missing: tuple[str, ...]
+    divisors: tuple[str, ...]
     witness: str
 
     @property
@@ -34,6 +35,8 @@ class MayBeOutside(Diagnostic):
     def notes(self) -> tuple[tuple[Span | None, str], ...]:
         """Say what could not be derived, and where it fails."""
         lines = [f"not proven: {' and '.join(f'`{claim}`' for claim in self.missing)}"]
+        lines += [f"`{each}` is a divisor and may be 0: `where {each} >= 1` rules that out"
+                  for each in self.divisors]  # fmt: skip
         if self.witness:
             lines.append(self.witness)
         return tuple((None, line) for line in lines)
@@ -89,15 +92,16 @@ class UnboundedSpan(Diagnostic):
 
     @property
     def label(self) -> str:
-        """Show the extent."""
-        return f"{_elements(self.extent)}, as one tile, and nothing says how many at most"
+        """Say what is not known."""
+        return "all of it is one tile, and nothing says how many positions that is at most"
 
     @property
     def help(self) -> str:
         """Show both ways out."""
-        size = self.extent if self.extent.isidentifier() else f"({self.extent})"
-        name = self.axis
-        return f"`where {size} <= 8192`, or a loop: `for {name} in … by B{name.upper()}:`"
+        loop = f"`for {self.span.text} by B{self.axis.upper()}:`"
+        if "[" in self.extent:  # a fact is about sizes, not about elements of tensors
+            return f"an end at a known distance, `lo .. lo + 64`, or a loop: {loop}"
+        return f"`where {self.extent} <= 8192`, or a loop: {loop}"
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ class ReadMeetsWrite(Diagnostic):
     @property
     def label(self) -> str:
         """Name the place of the store."""
-        return f"before or after line {self.other.line} of another program: nobody knows"
+        return f"another program may have run line {self.other.line} by now, or not"
 
     @property
     def notes(self) -> tuple[tuple[Span | None, str], ...]:

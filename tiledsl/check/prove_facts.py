@@ -23,6 +23,10 @@ TRUE: Cases = ((),)
 # A kind of atom, and what makes it one of that kind.
 Key = tuple[Hashable, ...]
 
+# Bounds on the work: the largest kernels of ours need a tenth of these.
+PIVOTS_A_KERNEL = 40_000
+PIVOTS_A_CLAIM = 400
+SEARCHES_A_CLAIM = 48
 MAX_SPLITS = 7
 MAX_PRODUCTS = 160
 MAX_ALTERNATIVES = 8
@@ -72,6 +76,7 @@ class Facts:
     def __init__(self) -> None:
         self.atoms: list[Atom] = []
         self.known: dict[Key, int] = {}
+        self.pivots_left = PIVOTS_A_KERNEL
 
     # ---- atoms
 
@@ -131,7 +136,7 @@ class Facts:
     def quotient(self, a: Poly, d: Poly, scope: Scope) -> Poly | None:
         """Return ``a // d``; None where ``d`` may be less than one."""
         number = d.constant
-        if number is not None and number < 1 or not self.prove(d - 1, scope):
+        if (number is not None and number < 1) or not self.prove(d - 1, scope):
             return None
         exact, rest = a.split(d)
         if number is None and exact.terms and not self._is_remainder(rest, d, scope):
@@ -301,11 +306,14 @@ class Facts:
     def refute(self, claims: Conjunction, scope: Scope) -> bool:
         """Whether ``claims`` (each at least zero) were shown to contradict the facts in scope."""
         rows, cases = self._relevant(claims, scope)
-        search = _Search(self, Budget(pivots=400, searches=48))
+        budget = Budget(min(PIVOTS_A_CLAIM, self.pivots_left), SEARCHES_A_CLAIM)
+        before = budget.pivots
         try:
-            return search.contradictory(rows, cases, MAX_SPLITS)
+            return _Search(self, budget).contradictory(rows, cases, MAX_SPLITS)
         except ExhaustedError:
             return False
+        finally:
+            self.pivots_left -= before - max(budget.pivots, 0)
 
     def _relevant(self, claims: Conjunction, scope: Scope) -> tuple[list[Poly], list[Cases]]:
         """Return the facts that are connected to the claims, tightened, and the disjunctions."""

@@ -8,6 +8,7 @@ or a violated row shows that nothing can be repaired. Monomials count as indepen
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import gcd
 
 from tiledsl.check.poly import Monomial, Poly
 
@@ -54,7 +55,8 @@ class _Problem:
         self.columns: dict[Monomial, int] = {}
         self.low: list[int | None] = []
         self.high: list[int | None] = []
-        self.value: list[Number] = []
+        # Of the nonbasic variables.
+        self.value: list[int] = []
         self.rows: list[tuple[dict[int, int], int]] = []
 
     def add(
@@ -96,47 +98,45 @@ class _Problem:
 
     def repair(self, budget: Budget) -> Point | None:
         """Return a point, or None when a row proves that there is none."""
-        low, high = self.low, self.high
-        value: list[Number] = []
+        low, high, value = self.low, self.high, self.value
         for bottom, top in zip(low, high, strict=True):
-            value.append(max(bottom, 0) if bottom is not None else 0)
-            if top is not None and top < value[-1]:
-                value[-1] = top
-        self.value = value
-        table: dict[int, dict[int, Number]] = {}
+            start = max(bottom, 0) if bottom is not None else 0
+            value.append(start if top is None or start <= top else top)
+        table: dict[int, _Row] = {}
         for terms, least in self.rows:
-            table[len(low)] = dict(terms)
+            table[len(low)] = _Row(terms, 1, sum(c * value[j] for j, c in terms.items()))
             low.append(least)
             high.append(None)
-            value.append(sum(c * value[j] for j, c in terms.items()))
+            value.append(0)
         while True:
             basic, target = self._violated(table)
             if basic < 0:
-                return {m: value[j] for m, j in self.columns.items()}
+                return self._point(table)
             budget.pivots -= 1
             if budget.pivots < 0:
                 raise ExhaustedError
-            entering = self._entering(table[basic], target > value[basic])
+            row = table[basic]
+            entering = self._entering(row.terms, target * row.scale > row.value)
             if entering < 0:
                 return None
             self._pivot(table, basic, entering, target)
 
-    def _violated(self, table: dict[int, dict[int, Number]]) -> tuple[int, int]:
+    def _violated(self, table: "dict[int, _Row]") -> tuple[int, int]:
+        """Return the first basic variable outside of its bounds, and the bound; -1 for none."""
         best, target = -1, 0
-        for basic in table:
+        for basic, row in table.items():
             if best < 0 or basic < best:
                 low, high = self.low[basic], self.high[basic]
-                now = self.value[basic]
-                if low is not None and now < low:
+                if low is not None and row.value < low * row.scale:
                     best, target = basic, low
-                elif high is not None and now > high:
+                elif high is not None and row.value > high * row.scale:
                     best, target = basic, high
         return best, target
 
-    def _entering(self, row: dict[int, Number], up: bool) -> int:
+    def _entering(self, terms: dict[int, int], up: bool) -> int:
         """Return the first nonbasic variable that can still move the row that way."""
         best = -1
-        for j, coefficient in row.items():
+        for j, coefficient in terms.items():
             if best >= 0 and j > best:
                 continue
             bound = self.high[j] if (coefficient > 0) == up else self.low[j]
@@ -145,32 +145,57 @@ class _Problem:
         return best
 
     def _pivot(
-        self, table: dict[int, dict[int, Number]], basic: int, entering: int, target: int
+        self, table: "dict[int, _Row]", basic: int, entering: int, target: int
     ) -> None:
+        """Exchange two variables; the one that leaves the basis stands at ``target``."""
         row = table.pop(basic)
-        scale = row.pop(entering)
-        value = self.value
-        step = _ratio(target - value[basic], scale)
-        value[basic] = target
-        value[entering] += step
-        solved: dict[int, Number] = {j: _ratio(-c, scale) for j, c in row.items()}
-        solved[basic] = _ratio(1, scale)
-        for other, terms in table.items():
-            factor = terms.pop(entering, 0)
-            if not factor:
-                continue
-            value[other] += factor * step
-            for j, c in solved.items():
-                total = terms.get(j, 0) + factor * c
-                if total:
-                    terms[j] = total
-                else:
-                    terms.pop(j, None)
-        table[entering] = solved
+        factor = row.terms.pop(entering)
+        sign = 1 if factor > 0 else -1
+        solved = {j: -sign * c for j, c in row.terms.items()}
+        solved[basic] = sign * row.scale
+        scale = abs(factor)
+        self.value[basic] = target
+        table[entering] = self._row(solved, scale)
+        for other, changed in table.items():
+            by = changed.terms.pop(entering, 0)
+            if by:
+                terms = {j: c * scale for j, c in changed.terms.items()}
+                for j, c in solved.items():
+                    total = terms.get(j, 0) + by * c
+                    if total:
+                        terms[j] = total
+                    else:
+                        terms.pop(j, None)
+                table[other] = self._row(terms, changed.scale * scale)
+
+    def _row(self, terms: dict[int, int], scale: int) -> "_Row":
+        if scale != 1:
+            shared = gcd(scale, *terms.values())
+            if shared != 1:
+                scale //= shared
+                terms = {j: c // shared for j, c in terms.items()}
+        return _Row(terms, scale, sum(c * self.value[j] for j, c in terms.items()))
+
+    def _point(self, table: "dict[int, _Row]") -> Point:
+        def at(j: int) -> Number:
+            row = table.get(j)
+            if row is None:
+                return self.value[j]
+            whole, rest = divmod(row.value, row.scale)
+            return Fraction(row.value, row.scale) if rest else whole
+
+        return {monomial: at(j) for monomial, j in self.columns.items()}
 
 
-def _ratio(a: Number, b: Number) -> Number:
-    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
-        return a // b
-    exact = Fraction(a) / b
-    return exact.numerator if exact.denominator == 1 else exact
+class _Row:
+    """A basic variable: ``scale`` times it is the sum of ``terms``, now ``value``.
+
+    Nonbasic variables stand at whole numbers, so that all of this is whole.
+    """
+
+    __slots__ = ("scale", "terms", "value")
+
+    def __init__(self, terms: dict[int, int], scale: int, value: int) -> None:
+        self.terms = terms
+        self.scale = scale
+        self.value = value

@@ -184,7 +184,8 @@ def witness(
         except _UnknownError:
             continue
         if not 0 <= place < extent:
-            numbers = ", ".join(f"{name} = {value}" for name, value in launch.used.items())
+            first = sorted(launch.used.items(), key=lambda item: item[0] not in launch.names)
+            numbers = ", ".join(f"{name} = {value}" for name, value in first)
             when = f"with {numbers} " if numbers else ""
             elements = f"{extent} element{'' if extent == 1 else 's'}"
             return f"{when}the index is {place}, of {elements}"

@@ -33,8 +33,9 @@ def races(frame: Frame, launch: Scope, accesses: Sequence[Access]) -> Iterator[D
         if axis is not None:
             colliding.add(store.tensor)
             yield ProgramsCollide(store.span, store.tensor.name, axis.name)
+            continue
         lane = _meeting_lane(frame, launch, store)
-        if lane is not None and (axis is None or lane is not axis):
+        if lane is not None:
             yield LanesCollide(store.span, store.tensor.name, lane.name)
     for first, second in combinations(plain, 2):
         if first.tensor is second.tensor and first.tensor not in colliding:
