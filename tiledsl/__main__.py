@@ -1,0 +1,5 @@
+"""``python -m tiledsl``."""
+
+from tiledsl.cli import main
+
+main()
