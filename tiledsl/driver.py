@@ -76,11 +76,13 @@ def compile_kernel(
 
     Sizes under their own names hold; those of a schedule, or of ``"*"``, as far as they fit.
     """
+    from tiledsl.passes import run_passes
     from tiledsl.runtime.devices import Compiled
     from tiledsl.schedule import plan_for
 
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    kernel = run_passes(kernel)
     home = module.kernels[kernel.name].module if kernel.name in module.kernels else module
     schedules = home.schedules.get(kernel.name, ())
     if target.startswith("cuda."):

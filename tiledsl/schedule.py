@@ -42,7 +42,9 @@ def plan_for(
         match line:
             case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
                 sizes[name.id] = value
-            case tree.Tune(name=name, choices=tree.Tuple(items=(tree.Number(value=int() as v), *_))):
+            case tree.Tune(
+                name=name, choices=tree.Tuple(items=(tree.Number(value=int() as v), *_))
+            ):
                 sizes.setdefault(name.id, v)
             case tree.Directive(word="pipeline", names=(name,), argument=tree.Number(value=depth)):
                 depths[name.id] = int(depth)

@@ -17,12 +17,20 @@ STAGES = ("tree", "ir", "program")
 def stages(
     kernel: "Kernel", settings: Settings, targets: Sequence[str], stage: str
 ) -> Iterator[str]:
-    """Yield the text of ``stage``: one for the tree and the IR, one a target for the program."""
+    """Yield the text of ``stage``: one for the tree and the IR, one a target for the program.
+
+    ``after:NAME`` is the IR after a pass.
+    """
+    from tiledsl.ir import OpGraph
     from tiledsl.ir_text import show
+    from tiledsl.passes import PASSES
+    from tiledsl.passes import stages as pass_stages
     from tiledsl.runtime.binding import first_binding
 
-    if stage not in STAGES:
-        raise click.ClickException(f"no stage `{stage}`; there are {', '.join(STAGES)}")
+    after = stage.removeprefix("after:") if stage.startswith("after:") else ""
+    if stage not in STAGES and after not in PASSES:
+        known = (*STAGES, *(f"after:{name}" for name in PASSES))
+        raise click.ClickException(f"no stage `{stage}`; there are {', '.join(known)}")
     if stage == "tree":
         yield outline(kernel.header)
         return
@@ -30,6 +38,10 @@ def stages(
     graph = kernel.instance(first_binding(kernel.header, settings.types, numbers, settings.dims))
     if stage == "ir":
         yield show(graph)
+        return
+    if after:
+        for one in [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]:
+            yield show(dict(pass_stages(one))[after])
         return
     if not targets:
         raise click.ClickException("a program is for a target: give --target")

@@ -48,10 +48,13 @@ class Cubes:
         natural = tuple(dict.fromkeys(a for i in statement.index for a, _ in i.terms))
         if strides[natural[-1]] != ONE:
             raise frame.cannot(
-                statement.span, f"a matrix whose range `{natural[-1].name}` is not the tensor's last dim"
+                statement.span,
+                f"a matrix whose range `{natural[-1].name}` is not the tensor's last dim",
             )
         source = npu.Global(statement.tensor, offset)
-        return self.fetch(name, statement.tensor.dtype, natural[0], natural[1], source, strides[natural[0]])
+        return self.fetch(
+            name, statement.tensor.dtype, natural[0], natural[1], source, strides[natural[0]]
+        )
 
     def fetch(
         self, name: str, dtype: DType, rows: Axis, cols: Axis, source: npu.Global, stride: Scalar
@@ -105,8 +108,11 @@ class Cubes:
         tallest = max(_up(frame.limit(m), unit), _up(frame.limit(n), unit))
         step = (L0_BYTES - self.reserved) // 2 // (tallest * dtype.size) // unit * unit
         if step == 0:
-            raise frame.cannot(frame.span, f"a product of {frame.limit(m)} x {frame.limit(n)} in one tile",
-                               "use smaller tiles")
+            raise frame.cannot(
+                frame.span,
+                f"a product of {frame.limit(m)} x {frame.limit(n)} in one tile",
+                "use smaller tiles",
+            )
         most = _up(frame.limit(k), unit)
         depth = frame.whole(k)[1]
         if most <= step:
@@ -123,10 +129,19 @@ class Cubes:
         frame.loops.pop()
         self.inner_loops.append(loop)
         trips = maximum(depth, ONE)  # an empty sum is one empty step: it writes 0
-        self.emit(npu.For(name, ZERO, trips, integer(step), tuple(body), f"{k.name} in steps that fit L0"))
+        self.emit(
+            npu.For(name, ZERO, trips, integer(step), tuple(body), f"{k.name} in steps that fit L0")
+        )
 
     def _step(
-        self, left: Matrix, right: Matrix, k: Axis, into: Accumulator, at: Scalar, depth: Scalar, step: int
+        self,
+        left: Matrix,
+        right: Matrix,
+        k: Axis,
+        into: Accumulator,
+        at: Scalar,
+        depth: Scalar,
+        step: int,
     ) -> None:
         frame = self.frame
         dtype = left.ref.dtype
@@ -150,7 +165,9 @@ class Cubes:
         self.emit(npu.Mmad(into.ref, a, b, m, n, depth, first))
         self.emit(npu.Assign(into.fresh, ZERO))
 
-    def store(self, accumulator: Accumulator, target: npu.Global, stride: Scalar, dtype: DType) -> None:
+    def store(
+        self, accumulator: Accumulator, target: npu.Global, stride: Scalar, dtype: DType
+    ) -> None:
         """Emit the copy of the accumulator to global memory, rounded to ``dtype``."""
         m, n = self.frame.whole(accumulator.m)[1], self.frame.whole(accumulator.n)[1]
         self.emit(npu.Fixpipe(target, accumulator.ref, m, n, stride, dtype))

@@ -150,7 +150,13 @@ class Frame:
     # ---- buffers -------------------------------------------------------------------------------
 
     def buffer(
-        self, name: str, memory: npu.Memory, size: int, note: str = "", ring: bool = False, shape: str = ""
+        self,
+        name: str,
+        memory: npu.Memory,
+        size: int,
+        note: str = "",
+        ring: bool = False,
+        shape: str = "",
     ) -> npu.Ref:
         """Return a new buffer as a `Ref` of bytes; with ``ring`` one with a slot an iteration."""
         loop = self.loops[-1] if ring and self.loops and self.loops[-1].depth > 1 else None
@@ -172,7 +178,11 @@ class Frame:
         if axis in self.local:
             return
         self.local[axis] = self.fresh(axis.name)
-        if axis.source is not None and axis.lo == Start(axis.source) and axis.hi == End(axis.source):
+        if (
+            axis.source is not None
+            and axis.lo == Start(axis.source)
+            and axis.hi == End(axis.source)
+        ):
             lo, size = self.whole(axis.source)
         else:
             lo = self.scalar(axis.lo)
@@ -197,7 +207,9 @@ class Frame:
     def _count(self, axis: Axis) -> Scalar:
         for part in (axis.lo, axis.hi):
             if _depends_on_grid(part):
-                raise self.cannot(axis.span, f"the grid range `{axis.name}` depends on another range or on data")
+                raise self.cannot(
+                    axis.span, f"the grid range `{axis.name}` depends on another range or on data"
+                )
         extent = maximum(sub(self.scalar(axis.hi), self.scalar(axis.lo)), ZERO)
         tile = tile_of(axis, self.tiles)
         return extent if tile is None else ceil_div(extent, tile)
@@ -244,7 +256,12 @@ class Frame:
         turn = npu.Assign(loop.counter, add(Local(loop.counter), 1), span=self.span)
         self.emit(
             npu.For(
-                variable, self.scalar(axis.lo), self.scalar(axis.hi), integer(tile or 1), (*body, turn), note,
+                variable,
+                self.scalar(axis.lo),
+                self.scalar(axis.hi),
+                integer(tile or 1),
+                (*body, turn),
+                note,
                 span=self.span,
             )  # fmt: skip
         )
@@ -273,7 +290,9 @@ class Frame:
             count = mul(self.size(axis), count)
         return count
 
-    def tile(self, name: str, axes: tuple[Axis, ...] | set[Axis], dtype: DType, ring: bool = False) -> Tile:
+    def tile(
+        self, name: str, axes: tuple[Axis, ...] | set[Axis], dtype: DType, ring: bool = False
+    ) -> Tile:
         """Return a new tile in UB."""
         order = self.order(axes)
         count = self.elements(order)
@@ -284,14 +303,18 @@ class Frame:
         ref = npu.Ref(base.buffer, kind, ZERO, base.slot)
         return Tile(ref, order, dtype, ring=base.buffer.slots > 1)
 
-    def address(self, tensor: Tensor, index: tuple[ir.Index, ...]) -> tuple[Scalar, dict[Axis, Scalar]]:
+    def address(
+        self, tensor: Tensor, index: tuple[ir.Index, ...]
+    ) -> tuple[Scalar, dict[Axis, Scalar]]:
         """Return the offset of a tile's first element, and the stride of each of its axes."""
         offset: Scalar = ZERO
         strides: dict[Axis, Scalar] = {}
         stride: Scalar = ONE
         for position, dim in zip(reversed(index), reversed(tensor.shape), strict=True):
             if position.gather is not None:
-                raise self.cannot(self.span, "an index that is a lookup or not affine in its ranges")
+                raise self.cannot(
+                    self.span, "an index that is a lookup or not affine in its ranges"
+                )
             at = self.scalar(position.offset)
             for axis, mult in position.terms:
                 by = self.scalar(mult)

@@ -254,17 +254,24 @@ def _open_channels(shared: Lowering) -> None:
     for number, value in enumerate((*shared.marks.to_cube, *shared.marks.to_vector)):
         axes = probe.order(value.type.axes)
         if len(axes) != 2:
-            raise probe.cannot(shared.kernel.span, f"handing over `{value.name}`, which has not two ranges")
+            raise probe.cannot(
+                shared.kernel.span, f"handing over `{value.name}`, which has not two ranges"
+            )
         stride = -(-probe.limit(axes[1]) // 16) * 16
         rows = -(-probe.limit(axes[0]) // 16) * 16
-        name = probe.fresh("".join(c if c.isalnum() else "_" for c in value.name).strip("_") or "tile")
+        name = probe.fresh(
+            "".join(c if c.isalnum() else "_" for c in value.name).strip("_") or "tile"
+        )
         workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
-        shared.channels[value] = Channel(workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn")
+        shared.channels[value] = Channel(
+            workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn"
+        )
 
 
 def _capacity(kernel: ir.Kernel, chip: Chip, plan: Plan, overflow: Overflow) -> OverCapacity:
     rows = tuple(
-        (b.name, b.note, b.size * b.slots, "") for b in sorted(overflow.buffers, key=lambda b: -b.size * b.slots)
+        (b.name, b.note, b.size * b.slots, "")
+        for b in sorted(overflow.buffers, key=lambda b: -b.size * b.slots)
     )
     sizes = tuple(plan.tiles.items())
     capacity = chip.capacity[overflow.memory.value]
@@ -310,7 +317,9 @@ class _Core:
             inside.append(npu.Assign(outer.counter, add(Local(outer.counter), 1)))
         frame.loops.pop()
         note = ", ".join(f"{a.name} in {_domain(a)}" for a in shared.kernel.grid)
-        loop = npu.For("program", Local("block"), programs, Local("blocks"), tuple(inside), f"grid {note}")
+        loop = npu.For(
+            "program", Local("block"), programs, Local("blocks"), tuple(inside), f"grid {note}"
+        )
         loops = [outer, *self.loops, *self.cubes.inner_loops]
         counters = [x.counter for x in loops]
         counters += [c.turn for c in shared.channels.values()] + self.flags
@@ -319,7 +328,9 @@ class _Core:
         keep = frozenset(shared.uniform or ())
         rings = {name: x.counter for name, x in frame.owners.items()}
         capacity = {m: shared.chip.capacity[m.value] for m in npu.Memory}
-        body, buffers = place(drop_unused(body, keep | set(counters)), frame.buffers, rings, capacity)
+        body, buffers = place(
+            drop_unused(body, keep | set(counters)), frame.buffers, rings, capacity
+        )
         depths = {x.counter: x.depth for x in loops}
         body = drop_unused(insert_flags(body, rings, depths, outer.counter), keep)
         return npu.CoreProgram(self.core, buffers, body), programs
@@ -373,7 +384,9 @@ class _Core:
         """Read a product that the cube has left."""
         channel, frame = self.shared.channels[value], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        self.tiles[value] = from_workspace(frame, channel.place, channel.slot, value, channel.stride)
+        self.tiles[value] = from_workspace(
+            frame, channel.place, channel.slot, value, channel.stride
+        )
         frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
         self.next_turn(channel)
 
@@ -392,7 +405,9 @@ class _Core:
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
         rows, cols = frame.order(value.type.axes)
         source = npu.Global(channel.place, ZERO, channel.slot)
-        matrix = self.cubes.fetch(channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride))
+        matrix = self.cubes.fetch(
+            channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride)
+        )
         frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
         self.next_turn(channel)
         return matrix
@@ -421,7 +436,11 @@ class _Core:
         grid = set(self.shared.kernel.grid)
         for s in ir.statements(self.shared.body):
             ends: tuple[Scalar, ...] = (s.axis.lo, s.axis.hi) if isinstance(s, ir.For) else ()
-            ends = (s.condition,) if isinstance(s, ir.If) and not isinstance(s.condition, ir.Value) else ends
+            ends = (
+                (s.condition,)
+                if isinstance(s, ir.If) and not isinstance(s.condition, ir.Value)
+                else ends
+            )
             if any(isinstance(part, Element) for end in ends for part in walk(end)):
                 self.shared.uniform = None
                 return
@@ -480,7 +499,9 @@ class _Core:
 
     def accumulates(self, loop: ir.For) -> bool:
         """Whether the loop's own products go into accumulators."""
-        return any(isinstance(s, ir.Contract) and s.result in self.marks.accumulate for s in loop.body)
+        return any(
+            isinstance(s, ir.Contract) and s.result in self.marks.accumulate for s in loop.body
+        )
 
     def cube_only(self, loop: ir.For) -> bool:
         """Whether vector cores have nothing to do in the loop."""
@@ -497,7 +518,9 @@ class _Core:
         for s in ir.statements(self.shared.body):
             if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
                 return True
-            if isinstance(s, ir.If) and any(isinstance(x, ir.Contract) for x in ir.statements(s.then)):
+            if isinstance(s, ir.If) and any(
+                isinstance(x, ir.Contract) for x in ir.statements(s.then)
+            ):
                 return True
         return False
 
@@ -505,7 +528,9 @@ class _Core:
         """Return the loop with one empty turn where it has none: an empty sum is 0."""
         name = self.frame.local[axis]
         body = tuple(
-            npu.Let(s.name, apply("max", s.value, ZERO)) if isinstance(s, npu.Let) and s.name == f"{name}_size" else s
+            npu.Let(s.name, apply("max", s.value, ZERO))
+            if isinstance(s, npu.Let) and s.name == f"{name}_size"
+            else s
             for s in loop.body
         )
         return replace(loop, hi=apply("max", loop.hi, add(loop.lo, 1)), body=body)
@@ -541,7 +566,9 @@ class _Core:
                     self.cubes.begin(accumulator)
             case ir.Contract():
                 self.product(statement)
-            case ir.Read(result=value, var=var) if var in marks.accumulators and id(statement) not in marks.skipped:
+            case ir.Read(result=value, var=var) if (
+                var in marks.accumulators and id(statement) not in marks.skipped
+            ):
                 self.deliver(value, self.accumulators[var])
             case _:
                 pass
@@ -655,7 +682,9 @@ class _Core:
     def source(self, operand: ir.Operand) -> Tile | Scalar:
         return self.tiles[operand] if isinstance(operand, ir.Value) else self.frame.scalar(operand)
 
-    def destination(self, statement: ir.Stmt, value: ir.Value, operands: list[Tile | Scalar]) -> Tile:
+    def destination(
+        self, statement: ir.Stmt, value: ir.Value, operands: list[Tile | Scalar]
+    ) -> Tile:
         """Return where ``value`` goes: the place of an operand that dies here, or a new one."""
         frame = self.frame
         now = self.shared.position[id(statement)]
@@ -675,7 +704,9 @@ class _Core:
         A variable's place is free where the next thing that happens to the variable is that it is
         assigned, and ``heir`` lives no longer than that.
         """
-        var = next((v for v, t in self.vars.items() if t.ref.buffer is self.tiles[value].ref.buffer), None)
+        var = next(
+            (v for v, t in self.vars.items() if t.ref.buffer is self.tiles[value].ref.buffer), None
+        )
         if var is None:
             return True
         position, last_use = self.shared.position, self.shared.last_use
@@ -686,7 +717,9 @@ class _Core:
         for s in self.block[1:]:
             if isinstance(s, ir.Assign) and s.var is var:
                 return last_use[heir] <= position[id(s)]
-            if any(isinstance(x, ir.Read | ir.Assign) and x.var is var for x in ir.statements((s,))):
+            if any(
+                isinstance(x, ir.Read | ir.Assign) and x.var is var for x in ir.statements((s,))
+            ):
                 return False
         return False
 
@@ -733,4 +766,3 @@ def _axes_in(axis: Axis) -> set[Axis]:
 def _domain(axis: Axis) -> str:
     span = f"{show(axis.lo)} .. {show(axis.hi)}" if axis.lo != Literal(0) else show(axis.hi)
     return span if axis.tile is None else f"{span} by {show(axis.tile)}"
-

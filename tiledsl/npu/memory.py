@@ -33,7 +33,9 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     return tile
 
 
-def from_workspace(frame: Frame, place: npu.Workspace, slot: Scalar, value: ir.Value, stride: int) -> Tile:
+def from_workspace(
+    frame: Frame, place: npu.Workspace, slot: Scalar, value: ir.Value, stride: int
+) -> Tile:
     """Emit the copy of a product from a workspace slot; rows are ``stride`` elements apart."""
     axes = frame.order(value.type.axes)
     tile = frame.tile(value.name, axes, place.dtype, ring=True)
@@ -113,7 +115,11 @@ def _room(frame: Frame, axes: tuple[Axis, ...], dtype: DType) -> Tile:
 
 
 def _copy_in(
-    frame: Frame, tile: Tile, source: npu.Global, strides: dict[Axis, Scalar], axes: tuple[Axis, ...]
+    frame: Frame,
+    tile: Tile,
+    source: npu.Global,
+    strides: dict[Axis, Scalar],
+    axes: tuple[Axis, ...],
 ) -> None:
     vectors = Vectors(frame)
     if not axes:
@@ -121,7 +127,8 @@ def _copy_in(
         return
     if strides[axes[-1]] != ONE:
         raise frame.cannot(
-            frame.span, f"a tile whose innermost range `{axes[-1].name}` is not the tensor's last dim"
+            frame.span,
+            f"a tile whose innermost range `{axes[-1].name}` is not the tensor's last dim",
         )
     if tile.dtype.size * frame.granule > 32:  # a copy pads to 32 bytes, a row may go on further
         tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
@@ -159,7 +166,8 @@ def copy_out(
         return
     if strides[axes[-1]] != ONE:
         raise frame.cannot(
-            frame.span, f"a store whose innermost range `{axes[-1].name}` is not the tensor's last dim"
+            frame.span,
+            f"a store whose innermost range `{axes[-1].name}` is not the tensor's last dim",
         )
     shape = tuple(frame.size(axis) for axis in axes[:-1])
     apart = tuple(strides[axis] for axis in axes[:-1])
@@ -167,7 +175,9 @@ def copy_out(
     vectors.emit(npu.CopyOut(target, tile.ref, shape, apart, rows, frame.size(axes[-1]), atomic))
 
 
-def _ready(frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[Axis, ...]) -> Tile:
+def _ready(
+    frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[Axis, ...]
+) -> Tile:
     """Return ``value`` with all the axes of the index and the tensor's type, not a mask."""
     vectors, dtype = Vectors(frame), statement.tensor.dtype
     if not isinstance(value, Tile):

@@ -68,7 +68,10 @@ def partition(body: tuple[ir.Stmt, ...]) -> Partition:
                 marks.to_cube[side] = None
     live = _live_on_vectors(marks, every, defined)
     for statement in every:
-        if isinstance(statement, ir.Store | ir.Print | ir.Assert) and id(statement) not in marks.skipped:
+        if (
+            isinstance(statement, ir.Store | ir.Print | ir.Assert)
+            and id(statement) not in marks.skipped
+        ):
             marks.vector = True
     marks.vector = marks.vector or bool(marks.to_cube)
     products = {p.result for p in marks.products}
@@ -83,7 +86,10 @@ def partition(body: tuple[ir.Stmt, ...]) -> Partition:
 
 
 def _find_accumulators(
-    marks: Partition, every: list[ir.Stmt], defined: dict[ir.Value, ir.Stmt], users: dict[ir.Value, list[ir.Stmt]]
+    marks: Partition,
+    every: list[ir.Stmt],
+    defined: dict[ir.Value, ir.Stmt],
+    users: dict[ir.Value, list[ir.Stmt]],
 ) -> None:
     """Find ``var acc = 0`` that is only ever ``acc += a @ b``."""
     declared = {s.var: s for s in every if isinstance(s, ir.Declare)}

@@ -36,7 +36,8 @@ def place(
     lives = _lives(body, owners)
     placed: dict[str, npu.Buffer] = {}
     used = sorted(
-        (buffers[name] for name in lives), key=lambda b: (-b.size * b.slots, lives[b.name].first, b.name)
+        (buffers[name] for name in lives),
+        key=lambda b: (-b.size * b.slots, lives[b.name].first, b.name),
     )
     for buffer in used:
         life = lives[buffer.name]

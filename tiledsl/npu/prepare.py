@@ -127,10 +127,14 @@ class _Make:
         typed = [x for x in raw if not isinstance(x, int | float)]
         dtype = next((_dtype(x) for x in typed if _dtype(x) is not DType.BOOL), DType.F32)
         whole: tuple[ir.Operand, ...] = tuple(
-            Literal(int(x) if dtype.is_integer else float(x), dtype) if isinstance(x, int | float) else x
+            Literal(int(x) if dtype.is_integer else float(x), dtype)
+            if isinstance(x, int | float)
+            else x
             for x in raw
         )
-        result = DType.BOOL if row.family in ("compare", "logic") or op in ("isnan", "isinf") else dtype
+        result = (
+            DType.BOOL if row.family in ("compare", "logic") or op in ("isnan", "isinf") else dtype
+        )
         self.count += 1
         value = ir.Value(f"{op}.{self.count}", ir.TileType(result, _union(whole)))
         self._compute(value, row, whole)

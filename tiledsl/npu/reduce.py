@@ -24,7 +24,9 @@ def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
         return
     kind = COMPUTED_IN.get(source.dtype)
     if kind is None or (kind is I32 and source.axes and source.axes[-1] in statement.axes):
-        raise frame.cannot(statement.span, f"`{row.name}` of {source.dtype} along the innermost range")
+        raise frame.cannot(
+            statement.span, f"`{row.name}` of {source.dtype} along the innermost range"
+        )
     if row.name == "prod" and source.axes and source.axes[-1] in statement.axes:
         raise frame.cannot(statement.span, "`prod` along the innermost range")
     if kind is F16 and row.name == "sum":
@@ -52,9 +54,16 @@ def _truth(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
 
 
 def _fold(
-    frame: Frame, row: Reduction, source: Tile, axes: tuple[Axis, ...], dst: Tile, empty: Scalar | None = None
+    frame: Frame,
+    row: Reduction,
+    source: Tile,
+    axes: tuple[Axis, ...],
+    dst: Tile,
+    empty: Scalar | None = None,
 ) -> None:
-    identity = empty if empty is not None else as_type(Literal(row.identity(source.dtype)), source.dtype)
+    identity = (
+        empty if empty is not None else as_type(Literal(row.identity(source.dtype)), source.dtype)
+    )
     left = tuple(a for a in source.axes if a not in axes)
     gone = tuple(a for a in source.axes if a in axes)
     if not gone:

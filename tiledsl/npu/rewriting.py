@@ -76,7 +76,11 @@ def _without(body: tuple[npu.Step, ...], used: set[str]) -> tuple[npu.Step, ...]
             case npu.For():
                 out.append(replace(step, body=_without(step.body, used)))
             case npu.If():
-                out.append(replace(step, then=_without(step.then, used), orelse=_without(step.orelse, used)))
+                out.append(
+                    replace(
+                        step, then=_without(step.then, used), orelse=_without(step.orelse, used)
+                    )
+                )
             case _:
                 out.append(step)
     return tuple(out)

@@ -159,9 +159,13 @@ def _accesses(step: npu.Step, flags: _Flags) -> tuple[_Access, ...]:
     found = [_on_chip(queue, ref, True, flags) for ref in writes]
     found += [_on_chip(queue, ref, False, flags) for ref in reads]
     match step:
-        case npu.CopyIn(src=place) | npu.LoadNz(src=place) if not isinstance(place.place, npu.Workspace):
+        case npu.CopyIn(src=place) | npu.LoadNz(src=place) if not isinstance(
+            place.place, npu.Workspace
+        ):
             found.append(_Access(queue, f"GM {place.place.name}", 0, 1, False))
-        case npu.CopyOut(dst=place) | npu.Fixpipe(dst=place) if not isinstance(place.place, npu.Workspace):
+        case npu.CopyOut(dst=place) | npu.Fixpipe(dst=place) if not isinstance(
+            place.place, npu.Workspace
+        ):
             found.append(_Access(queue, f"GM {place.place.name}", 0, 1, True))
     return tuple(dict.fromkeys(found))
 
@@ -233,8 +237,10 @@ def _carried(
                     turns = flags.depths.get(counter, 1) if own else 1
                     if x.queue is not y.queue:
                         edges.append(_Edge((x.queue, y.queue), j, i, turns, turns))
-                    elif _in_step(x, y) and turns == 1 and not any(
-                        q is x.queue and (at > j or at <= i) for at, q in barriers
+                    elif (
+                        _in_step(x, y)
+                        and turns == 1
+                        and not any(q is x.queue and (at > j or at <= i) for at, q in barriers)
                     ):
                         barriers.append((0, x.queue))
     return edges
@@ -260,13 +266,19 @@ def _turns(edge: _Edge, back: list[_Edge]) -> int:
     """Return how many turns later at the earliest the flag is raised again; 0 where nothing tells."""
     src, dst = edge.pair
     answers = [
-        e.turns for e in back if e.pair == (dst, src) and e.source >= edge.sink and e.sink <= edge.source
+        e.turns
+        for e in back
+        if e.pair == (dst, src) and e.source >= edge.sink and e.sink <= edge.source
     ]
     return min(answers, default=0)
 
 
 def _raise(
-    edge: _Edge, counter: str | None, flags: _Flags, before: list[list[npu.Step]], after: list[list[npu.Step]]
+    edge: _Edge,
+    counter: str | None,
+    flags: _Flags,
+    before: list[list[npu.Step]],
+    after: list[list[npu.Step]],
 ) -> None:
     first = flags.take(edge.pair, edge.ids)
     if first is None:  # no id is left: everything waits
@@ -281,5 +293,3 @@ def _raise(
     after[edge.source].append(npu.SetFlag(src, dst, event))
     if edge.turns:
         flags.raised += [(edge.pair, first + e) for e in range(edge.ids)]
-
-

@@ -7,7 +7,19 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN, hops
 from tiledsl.npu.frame import Frame, Tile
-from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, add, apply, ceil_div, integer, mul
+from tiledsl.scalar import (
+    ONE,
+    ZERO,
+    Axis,
+    Literal,
+    Local,
+    Scalar,
+    add,
+    apply,
+    ceil_div,
+    integer,
+    mul,
+)
 from tiledsl.types import DType
 
 Source = Tile | Scalar
@@ -32,7 +44,9 @@ class Vectors:
                 source = self.tile(operands[0], dst.axes, statement)
                 self.copy(replace_dtype(source, dst.dtype), dst)
             case "where":
-                self.where(self.tile(operands[0], dst.axes, statement), operands[1], operands[2], dst)
+                self.where(
+                    self.tile(operands[0], dst.axes, statement), operands[1], operands[2], dst
+                )
             case "eq" | "ne" | "lt" | "le" | "gt" | "ge":
                 self.compare(name, operands[0], operands[1], dst)
             case "and" | "or" | "not" if dst.dtype is BOOL:
@@ -161,7 +175,9 @@ class Vectors:
         if all(s.axes == dst.axes for s in sources):
             count = self.count(dst, *sources)
             views = [npu.View(s.ref, "full", count) for s in sources]
-            self.emit(npu.Binary(op, npu.View(dst.ref, "full", count), views[0], views[1], ONE, count))
+            self.emit(
+                npu.Binary(op, npu.View(dst.ref, "full", count), views[0], views[1], ONE, count)
+            )
             return
         self.broadcast(op, sources, dst)
 
@@ -174,13 +190,19 @@ class Vectors:
     def expand(self, src: Tile, dst: Tile) -> None:
         """Write ``src`` into ``dst`` along the axes that it lacks."""
         if dst.dtype is BOOL:
-            zeros, ones = self.frame.tile("number", src.axes, F32), self.frame.tile("number", dst.axes, F32)
+            zeros, ones = (
+                self.frame.tile("number", src.axes, F32),
+                self.frame.tile("number", dst.axes, F32),
+            )
             self.select(src, Literal(1.0, F32), Literal(0.0, F32), zeros)
             self.expand(zeros, ones)
             self.compare("ne", ones, Literal(0.0, F32), dst)
             return
         if dst.dtype.size == 1:
-            wide, out = self.frame.tile("wide", src.axes, F16), self.frame.tile("wide", dst.axes, F16)
+            wide, out = (
+                self.frame.tile("wide", src.axes, F16),
+                self.frame.tile("wide", dst.axes, F16),
+            )
             self.cast(src, wide)
             self.expand(wide, out)
             self.cast(out, dst)
@@ -318,7 +340,12 @@ class Vectors:
 
     def _compare_integers(self, op: str, a: Source, b: Source, dst: Tile) -> None:
         """Compare i32 with the one comparison there is: ``a <= b`` is ``min(a, b) == a``."""
-        less = {"le": ("min", False), "ge": ("max", False), "gt": ("min", True), "lt": ("max", True)}
+        less = {
+            "le": ("min", False),
+            "ge": ("max", False),
+            "gt": ("min", True),
+            "lt": ("max", True),
+        }
         if op in less:
             pick, inverted = less[op]
             chosen = self.frame.tile("chosen", dst.axes, I32)
@@ -334,7 +361,9 @@ class Vectors:
     def _compare_masks(self, op: str, a: Tile, b: Source, dst: Tile) -> None:
         ones = []
         for side in (a, b):
-            number = self.frame.tile("number", side.axes if isinstance(side, Tile) else dst.axes, F32)
+            number = self.frame.tile(
+                "number", side.axes if isinstance(side, Tile) else dst.axes, F32
+            )
             self.select(self.tile_of(side, dst), Literal(1.0, F32), Literal(0.0, F32), number)
             ones.append(number)
         self.compare(op, ones[0], ones[1], dst)
@@ -420,7 +449,9 @@ class Vectors:
             raise self.frame.cannot(statement.span, "a shift by a tile")
         src = self.spread_out(operands[0], dst)
         name = statement.op.name
-        self.emit(npu.WithScalar(name, dst.ref, src.ref, as_type(by, dst.dtype), self.count(dst, src)))
+        self.emit(
+            npu.WithScalar(name, dst.ref, src.ref, as_type(by, dst.dtype), self.count(dst, src))
+        )
 
     # ---- casts -----------------------------------------------------------------------------------
 
