@@ -7,10 +7,14 @@ from tiledsl.passes.rewriting import rebuild, substitute
 from tiledsl.scalar import show
 
 
+# One instruction computes these again in less than the room that keeping a tile alive takes.
+CHEAP = frozenset({"add", "sub", "mul", "min", "max"})
+
+
 def merge_equal_values(kernel: ir.Kernel) -> ir.Kernel:
     """Use the first of several equal loads, positions, computations and reductions for all.
 
-    Loads of tensors that the kernel writes, and reads of variables, are left alone.
+    Loads of tensors that the kernel writes, reads of variables and the ops in `CHEAP` are left alone.
 
     Before::
 
@@ -50,7 +54,7 @@ def _key(statement: ir.Stmt) -> object:
             if tensor.role not in ("in", "table"):
                 return None
             return ("load", tensor, index, _exact(default), guards, result.type)
-        case ir.Compute(op=op, operands=operands, result=result):
+        case ir.Compute(op=op, operands=operands, result=result) if op.name not in CHEAP:
             return (op.name, tuple(_exact(x) for x in operands), result.type)
         case ir.Positions(axis=axis):
             return ("positions", axis)
