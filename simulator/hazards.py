@@ -23,7 +23,7 @@ from tiledsl.simulator.places import Number
 from tiledsl.simulator.values import Runnable, classes, load
 from tiledsl.simulator.watch import Finding, Watcher
 
-_CLASSES = 6  # that are looked at; more differ in sizes only
+_CLASSES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def check(
 ) -> list[Hazard]:
     """Return the hazards of ``program`` at these sizes; the arrays are read, never written.
 
-    Of each class of programs two are looked at, one after the other on one core; of a long loop the
-    first and last trips, unless ``every_trip``.
+    Two programs of the first class and one of each other class (at most six) are looked at, one
+    after the other on one core; of a long loop the first and last trips, unless ``every_trip``.
     """
     launch = prepare(program, arrays, dims, scalars)
     return check_launch(load(program), launch, every_trip=every_trip)
@@ -65,12 +65,11 @@ def check(
 
 def check_launch(runnable: Runnable, launch: Launch, *, every_trip: bool = False) -> list[Hazard]:
     """Return the hazards of a launch."""
-    found: dict[Hazard, None] = {}
     groups = classes(runnable, launch)[:_CLASSES]
-    for numbers in [[int(n) for n in g[:2]] for g in groups] + [[int(g[0]) for g in groups]]:
-        for hazard in _watch(runnable, launch, numbers, every_trip):
-            found.setdefault(hazard)
-    return list(found)
+    numbers = [int(n) for group in groups[:1] for n in group[:2]]
+    numbers += [int(group[0]) for group in groups[1:]]
+    found = _watch(runnable, launch, numbers, every_trip) if numbers else []
+    return list(dict.fromkeys(found))
 
 
 def _watch(

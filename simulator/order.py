@@ -53,6 +53,21 @@ class Event:
     reads: tuple[Region, ...]
 
 
+class Lanes(NamedTuple):
+    """Where the elements of an operand start: bytes of a memory, by shape and strides.
+
+    ``share`` elements in a row start at the same byte: 8 for a mask.
+    """
+
+    space: str
+    owner: str
+    start: int
+    shape: tuple[int, int]
+    strides: tuple[int, int]
+    size: int
+    share: int = 1
+
+
 class Conflict(NamedTuple):
     """Two accesses that nothing orders, or a read of bytes that nobody wrote for it.
 
@@ -86,6 +101,12 @@ def _window(array: Array, region: Region) -> Array:
     item = array.itemsize
     strides = tuple(s * item for s in region.strides)
     return np.ndarray(region.shape, array.dtype, array, region.start * item, strides)
+
+
+def _elements(array: Array, lanes: Lanes) -> Array:
+    item = array.itemsize
+    strides = tuple(s * item for s in lanes.strides)
+    return np.ndarray(lanes.shape, array.dtype, array, lanes.start * item, strides)
 
 
 @dataclass(eq=False)
@@ -157,6 +178,33 @@ class Clocks:
             _window(shadow.of(shadow.writes, thread), region)[...] = number
             _window(shadow.owner, region)[...] = self.order.owner_number(region.owner)
         return found
+
+    def undefined(self, sources: Sequence[Lanes]) -> Array:
+        """Return for each element whether one of the sources has none there that was written."""
+        bad: Array = np.zeros((1, 1), np.bool_)
+        for source in sources:
+            bad = np.logical_or(bad, self._undefined(source))
+        return bad
+
+    def mark_undefined(self, out: Lanes, bad: Array) -> None:
+        """Note that elements count as not written, for what they were made of was not.
+
+        So rows may be worked on with their padding: what matters is what leaves the vector unit.
+        """
+        if not bad.any():
+            return
+        owner = self.order.shadows[out.space].owner
+        bad = np.broadcast_to(bad, (out.shape[0], out.shape[1] * out.share))
+        if out.share > 1:  # a byte of a mask counts as written if one of its bits is
+            bad = bad.reshape(out.shape[0], out.shape[1], out.share).all(axis=2)
+        for byte in range(out.size):
+            window = _elements(owner, out._replace(start=out.start + byte))
+            np.copyto(window, 0, where=bad)
+
+    def _undefined(self, lanes: Lanes) -> Array:
+        owners = _elements(self.order.shadows[lanes.space].owner, lanes)
+        bad = np.asarray(owners != self.order.owner_number(lanes.owner))
+        return np.repeat(bad, lanes.share, axis=1) if lanes.share > 1 else bad
 
     def _check_read(self, region: Region, thread: int) -> list[Conflict]:
         shadow = self.order.shadows[region.space]

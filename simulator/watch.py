@@ -8,7 +8,7 @@ import numpy as np
 
 from tiledsl.simulator.core import CUBE, Core, Crossing, Launch, Line
 from tiledsl.simulator.lanes import round_up
-from tiledsl.simulator.order import Clock, Clocks, Conflict, Event, Order, Region, Shadow
+from tiledsl.simulator.order import Clock, Clocks, Conflict, Event, Lanes, Order, Region, Shadow
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
 from tiledsl.types import DType
 
@@ -184,55 +184,63 @@ class Watcher(Core):
 
     def unary(self, line: Line, op: str, dst: Place, src: Place, count: Value) -> None:
         """Watch an op."""
-        self._vector(line, op, [self._flat(dst, count)], [self._flat(src, count)])
+        self._each(line, op, dst, [src], same(count))
 
     def binary(
         self, line: Line, op: str, dst: View, a: View, b: View, rows: Value, cols: Value
     ) -> None:
         """Watch an op."""
-        grid, rows, cols = self._grid, same(rows), same(cols)
-        self._vector(line, op, [grid(dst, rows, cols)], [grid(a, rows, cols), grid(b, rows, cols)])
+        self._by_rows(line, op, dst, [a, b], same(rows), same(cols))
 
     def with_scalar(
         self, line: Line, op: str, dst: Place, src: Place, value: Value, count: Value
     ) -> None:
         """Watch an op."""
-        self._vector(line, op, [self._flat(dst, count)], [self._flat(src, count)])
+        self._each(line, op, dst, [src], same(count))
 
     def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
         """Watch a conversion."""
-        self._vector(line, "convert", [self._flat(dst, count)], [self._flat(src, count)])
+        self._each(line, "convert", dst, [src], same(count))
 
     def compare(
         self, line: Line, op: str, mask: Place, a: Place, b: Place | Value, count: Value
     ) -> None:
         """Watch a comparison: it reads and writes whole groups of 256 bytes."""
-        count = same(count)
-        whole = round_up(count, 256 // a.dtype.size)
-        reads = [self._flat(x, count, whole) for x in (a, b) if isinstance(x, Place)]
-        bits = (mask, self._flat(mask._replace(dtype=DType.U8), whole // 8)[1])
-        self._vector(line, f"compare {op}", [bits], reads)
+        whole = round_up(same(count), 256 // a.dtype.size)
+        sources = [x for x in (a, b) if isinstance(x, Place)]
+        bits = mask._replace(dtype=DType.U8)
+        reads = [self._flat(x, whole) for x in sources]
+        out = self._lanes(bits, whole // 8)._replace(share=8)
+        found = [self._lanes(x, whole) for x in sources]
+        self._vector(line, f"compare {op}", [self._flat(bits, whole // 8)], reads, (out, found))
 
     def select(
         self, line: Line, dst: Place, mask: Place, a: Place, b: Place | Value, count: Value
     ) -> None:
         """Watch a choice."""
         count = same(count)
-        reads = [self._flat(x, count) for x in (a, b) if isinstance(x, Place)]
-        reads.append(self._flat(mask._replace(dtype=DType.U8), -(-count // 8)))
-        self._vector(line, "select", [self._flat(dst, count)], reads)
+        sources = [x for x in (a, b) if isinstance(x, Place)]
+        bits, whole = mask._replace(dtype=DType.U8), -(-count // 8)
+        reads = [*(self._flat(x, count) for x in sources), self._flat(bits, whole)]
+        flags = self._lanes(bits, whole)._replace(share=8)
+        found = [self._lanes(x, count) for x in sources]
+        if count % 8 == 0:
+            found.append(flags)
+        out = self._lanes(dst, count)
+        self._vector(line, "select", [self._flat(dst, count)], reads, (out, found))
 
     def spread(self, line: Line, dst: Place, src: Place, count: Value) -> None:
         """Watch elements that become blocks, eight at a time."""
-        count = same(count)
-        whole = round_up(count, 8)
-        blocks = self._flat(dst, whole * (32 // dst.dtype.size))
-        self._vector(line, "spread", [blocks], [self._flat(src, count, whole)], resize=True)
+        whole, block = round_up(same(count), 8), 32 // dst.dtype.size
+        size = dst.dtype.size
+        out = self._lanes(dst, 0)._replace(shape=(whole, block), strides=(32, size))
+        found = self._lanes(src, 0)._replace(shape=(whole, block), strides=(size, 0))
+        writes, reads = [self._flat(dst, whole * block)], [self._flat(src, whole)]
+        self._vector(line, "spread", writes, reads, (out, [found]), resize=True)
 
     def expand(self, line: Line, dst: View, src: View, rows: Value, cols: Value) -> None:
         """Watch a broadcast."""
-        rows, cols = same(rows), same(cols)
-        self._vector(line, "expand", [self._grid(dst, rows, cols)], [self._grid(src, rows, cols)])
+        self._by_rows(line, "expand", dst, [src], same(rows), same(cols))
 
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
@@ -240,10 +248,10 @@ class Watcher(Core):
     ) -> None:  # fmt: skip
         """Watch rows folded by way of scratch."""
         rows, cols = same(rows), same(cols)
-        room = round_up(rows * max(src.stride, cols), 256 // scratch.dtype.size)
+        lanes = 256 // scratch.dtype.size
         writes = [self._flat(dst, rows)]
-        if cols:
-            writes.append(self._flat(scratch, room))
+        if cols > lanes:
+            writes.append(self._flat(scratch, rows * lanes + cols // 32 + 256))
         reads = [self._grid(src, rows, cols)] if cols else []
         self._vector(line, f"row {op}", writes, reads, resize=True)
 
@@ -252,29 +260,48 @@ class Watcher(Core):
     ) -> None:
         """Watch rows folded into one."""
         rows, cols = same(rows), same(cols)
-        whole = round_up(cols, 32 // dst.dtype.size)
-        reads = [self._grid(src, rows, cols)] if rows else []
-        self._vector(line, f"column {op}", [self._flat(dst, whole)], reads, resize=True)
+        size = dst.dtype.size
+        writes = [self._flat(dst, round_up(cols, 32 // size))]
+        if rows == 0:
+            self._vector(line, f"column {op}", writes, [])
+            return
+        out = self._lanes(dst, 0)._replace(shape=(rows, cols), strides=(0, size))
+        found, reads = self._grid_lanes(src, rows, cols), [self._grid(src, rows, cols)]
+        self._vector(line, f"column {op}", writes, reads, (out, [found]), resize=True)
 
     def transpose(self, line: Line, dst: View, src: View, rows: Value, cols: Value) -> None:
         """Watch rows and columns change places, in blocks of 16 x 16."""
-        rows, cols = same(rows), same(cols)
-        high, wide = round_up(rows, 16), round_up(cols, 16)
-        found = self._grid(src, rows, cols)
-        reads = [found, (found[0], self._grid(src, high, wide)[1]._replace(exact=False))]
-        self._vector(line, "transpose", [self._grid(dst, wide, high)], reads, resize=True)
+        rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
+        into = self._grid_lanes(dst, cols, rows)
+        out = into._replace(shape=(rows, cols), strides=(into.strides[1], into.strides[0]))
+        writes, reads = [self._grid(dst, cols, rows)], [self._grid(src, rows, cols)]
+        found = [self._grid_lanes(src, rows, cols)]
+        self._vector(line, "transpose", writes, reads, (out, found), resize=True)
 
     def gather(self, line: Line, dst: Place, src: Place, offsets: Place, count: Value) -> None:
         """Watch a look-up: it may read all of the source."""
         reach = (src.end - src.start) // src.dtype.size
-        found = src, self._flat(src, reach)[1]._replace(exact=False)
-        writes, reads = [self._flat(dst, count)], [found, self._flat(offsets, count)]
-        self._vector(line, "gather", writes, reads, resize=True)
+        reads = [self._flat(offsets, count), self._loose(self._flat(src, reach))]
+        self._vector(line, "gather", [self._flat(dst, count)], reads, resize=True)
 
     def read_scalar(self, line: Line, src: Place) -> Value:
         """Watch a read; the number is not known here."""
         self._run(line, "S", "read", [], [self._flat(src, 1)], (), aligned=False)
         return 0
+
+    def _each(self, line: Line, name: str, dst: Place, sources: list[Place], count: int) -> None:
+        """Watch an instruction that works element by element."""
+        undefined = self._lanes(dst, count), [self._lanes(x, count) for x in sources]
+        reads = [self._flat(x, count) for x in sources]
+        self._vector(line, name, [self._flat(dst, count)], reads, undefined)
+
+    def _by_rows(
+        self, line: Line, name: str, dst: View, sources: list[View], rows: int, cols: int
+    ) -> None:
+        found = [self._grid_lanes(x, rows, cols) for x in sources]
+        reads = [self._grid(x, rows, cols) for x in sources]
+        undefined = self._grid_lanes(dst, rows, cols), found
+        self._vector(line, name, [self._grid(dst, rows, cols)], reads, undefined)
 
     # ---- matrices -------------------------------------------------------------------------------
 
@@ -326,7 +353,7 @@ class Watcher(Core):
     def mmad(
         self, line: Line, dst: Place, a: Place, b: Place, m: Value, n: Value, k: Value, first: Value
     ) -> None:
-        """Watch a product; many fractals of it are summed in order without a barrier."""
+        """Watch a product; products into one place are summed in order without a barrier."""
         high, wide, fresh = round_up(same(m), 16), round_up(same(n), 16), bool(same(first))
         c0 = 32 // a.dtype.size
         depth = round_up(max(same(k), 1), c0)
@@ -336,8 +363,8 @@ class Watcher(Core):
         reads = [self._flat(a, high * depth), self._flat(b, wide * depth)]
         reads += [] if fresh else [into]
         self._run(
-            line, "M", "mmad", [into], reads, (high, wide), resize=True,
-            commutes=high * wide >= 10 * 256, strict=1024,
+            line, "M", "mmad", [into], reads, (high, wide), resize=True, commutes=True,
+            strict=1024,
         )  # fmt: skip
 
     def fixpipe(
@@ -359,13 +386,23 @@ class Watcher(Core):
         kind = "cube" if self.index == CUBE else f"vector {self.index}"
         return f"{memory} of {kind}" if self.launch.program.mixed else memory
 
-    def _flat(self, place: Place, count: Value, reach: int = 0) -> tuple[Place, Region]:
-        """Return ``count`` elements; the bounds are checked as if they were ``reach``."""
-        size = place.dtype.size
-        space, shape = self._space(place.area.memory), (same(count) * size,)
-        found = Region(space, place.area.name, place.start, shape, (1,))
-        over = place.start + reach * size > place.end
-        return (place._replace(end=place.start) if over else place), found
+    def _flat(self, place: Place, count: Value) -> tuple[Place, Region]:
+        space, shape = self._space(place.area.memory), (same(count) * place.dtype.size,)
+        return place, Region(space, place.area.name, place.start, shape, (1,))
+
+    def _loose(self, operand: tuple[Place, Region]) -> tuple[Place, Region]:
+        """Return an operand of which some bytes may never have been written."""
+        return operand[0], operand[1]._replace(exact=False)
+
+    def _lanes(self, place: Place, count: int) -> Lanes:
+        space, size = self._space(place.area.memory), place.dtype.size
+        return Lanes(space, place.area.name, place.start, (1, count), (0, size), size)
+
+    def _grid_lanes(self, view: View, rows: int, cols: int) -> Lanes:
+        size = view.place.dtype.size
+        steps = {"full": (view.stride * size, size), "row": (0, size), "col": (32, 0)}
+        strides = steps.get(view.kind, (0, 0))
+        return self._lanes(view.place, 0)._replace(shape=(rows, cols), strides=strides)
 
     def _grid(self, view: View, rows: int, cols: int) -> tuple[Place, Region]:
         place, size = view.place, view.place.dtype.size
@@ -400,15 +437,24 @@ class Watcher(Core):
 
     def _vector(
         self, line: Line, name: str, writes: list[tuple[Place, Region]],
-        reads: list[tuple[Place, Region]], resize: bool = False,
+        reads: list[tuple[Place, Region]],
+        undefined: tuple[Lanes, list[Lanes]] | None = None, resize: bool = False,
     ) -> None:  # fmt: skip
-        self._run(line, "V", name, writes, reads, (), resize=resize)
+        """Check an instruction of the vector unit.
+
+        ``undefined``: elements that were never written make elements of the result so, which is
+        no mistake yet.
+        """
+        if undefined is not None:
+            reads = [self._loose(r) for r in reads]
+        self._run(line, "V", name, writes, reads, (), resize=resize, undefined=undefined)
 
     def _run(
         self, line: Line, queue: str, name: str, writes: list[tuple[Place, Region]],
         reads: list[tuple[Place, Region]], sizes: Sequence[int],
         *, outside: tuple[Region | None, bool] = (None, False), aligned: bool = True,
         resize: bool = False, commutes: bool = False, strict: int = 0,
+        undefined: tuple[Lanes, list[Lanes]] | None = None,
     ) -> None:  # fmt: skip
         """Check one instruction's places, then its order.
 
@@ -429,9 +475,12 @@ class Watcher(Core):
         if aligned:
             self._aligned(event, [*writes, *reads], strict)
         self._apart(event, writes, reads, resize)
+        bad = self.clocks.undefined(undefined[1]) if undefined is not None else None
         for conflict in self.clocks.access(event):
             if not (conflict.own and commutes):
                 self.found.append(Finding(conflict.kind, event, conflict, ""))
+        if undefined is not None and bad is not None:
+            self.clocks.mark_undefined(undefined[0], bad)
 
     def _fits(
         self, event: Event, operands: list[tuple[Place, Region]], outer: Region | None

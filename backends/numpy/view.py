@@ -195,7 +195,7 @@ class _Writer:
             case npu.Unary(op=op, dst=dst, src=src, count=count):
                 return self.call("unary", step, repr(op), ref(dst), ref(src), scalar(count))
             case npu.Binary(op=op, dst=out, a=a, b=b):
-                sizes = scalar(step.rows), scalar(step.cols)
+                sizes = [scalar(step.rows), scalar(step.cols)]
                 return self.call("binary", step, repr(op), view(out), view(a), view(b), *sizes)
             case npu.WithScalar(op=op, dst=dst, src=src, scalar=value, count=count):
                 words = [repr(op), ref(dst), ref(src), scalar(value), scalar(count)]
