@@ -99,7 +99,7 @@ def diagnostics() -> dict[str, type[Diagnostic]]:
     while waiting:
         kind = waiting.pop()
         waiting += kind.__subclasses__()
-        if hasattr(kind, "code"):
+        if hasattr(kind, "code") and kind.__module__.startswith("tiledsl."):
             found[kind.code] = kind
     return dict(sorted(found.items()))
 
