@@ -83,6 +83,7 @@ class Builder:
     module: Module
     walkers: Walkers
     report: Report = field(default_factory=Report)
+    said: set[tuple[type[Finding], str, int, int]] = field(default_factory=set)
     scope: Scope = field(default_factory=Scope)
     bodies: list[list[ir.Stmt]] = field(default_factory=lambda: [[]])
     made: list[dict[object, ir.Value]] = field(default_factory=lambda: [{}])
@@ -90,9 +91,12 @@ class Builder:
     tile_sizes: dict[str, None] = field(default_factory=dict)
     tables: dict[Tensor, None] = field(default_factory=dict)
     constants: dict[Definition[tree.Const], "Meaning | None"] = field(default_factory=dict)
+    evaluating: list[Definition[tree.Const]] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)  # `const` parameters without a number
     calls: tuple[Span, ...] = ()
     expanding: tuple[tree.Fn, ...] = ()
+    expansions: int = 0
+    weights: dict[int, tuple[Scalar, int, int]] = field(default_factory=dict)
     listed: frozenset[Axis] = frozenset()
     grid: list[Axis] = field(default_factory=list)
     depth: int = 0  # of blocks inside the kernel's body
@@ -109,8 +113,13 @@ class Builder:
     # ---- what was wrong
 
     def error(self, diagnostic: Finding) -> None:
-        """Report it, with the calls that led here."""
-        self.report.add(replace(diagnostic, calls=self.calls) if self.calls else diagnostic)
+        """Report it, with the calls that led here; one of a kind at one place."""
+        span = diagnostic.span
+        key = (type(diagnostic), span.source.name, span.start, span.end)
+        if key not in self.said:
+            self.said.add(key)
+            told = replace(diagnostic, calls=self.calls) if self.calls else diagnostic
+            self.report.found.append(told)
 
     # ---- names
 
@@ -253,6 +262,18 @@ class Builder:
         if isinstance(offset, scalar.Literal) and offset.value < 0:
             op, offset = "sub", scalar.Literal(-offset.value)
         return self.compute(op, (total, offset), DType.I32, span)
+
+    def weigh(self, number: Scalar) -> tuple[int, int]:
+        """Return how many parts a number has, and how deep they are nested."""
+        known = self.weights.get(id(number))
+        if known is not None:
+            return known[1:]
+        parts, depth = 1, 1
+        for child in scalar.children(number):
+            more, deeper = self.weigh(child)
+            parts, depth = parts + more, max(depth, deeper + 1)
+        self.weights[id(number)] = (number, parts, depth)  # the number is kept, and so its id
+        return parts, depth
 
     def compute(
         self, op: str, operands: tuple[ir.Operand, ...], dtype: DType, span: Span

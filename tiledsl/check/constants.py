@@ -2,13 +2,16 @@
 
 from tiledsl.check import calls
 from tiledsl.check.builder import Builder, Meaning, Scope
+from tiledsl.check.errors import Recursion
 from tiledsl.check.rules import literal
 from tiledsl.check.terms import Term, number
-from tiledsl.check.type_errors import BadTable, NotConstant
+from tiledsl.check.type_errors import BadTable, NotConstant, TooLarge
 from tiledsl.scalar import Literal, Tensor
 from tiledsl.source import Span
 from tiledsl.syntax import tree
 from tiledsl.types import DType
+
+_DEEPEST = 40
 
 
 def constant(b: Builder, name: str) -> Meaning | None:
@@ -16,11 +19,21 @@ def constant(b: Builder, name: str) -> Meaning | None:
     definition = b.module.consts[name]
     if definition in b.constants:
         return b.constants[definition]
-    b.constants[definition] = None  # a constant that needs itself
+    item = definition.item
+    if definition in b.evaluating or len(b.evaluating) > _DEEPEST:
+        if definition in b.evaluating:
+            b.error(Recursion(item.name.span, "constant", item.name.id))
+        else:
+            limit = f"constants need each other at most {_DEEPEST} deep"
+            b.error(TooLarge(item.name.span, f"`{item.name.id}`", limit))
+        b.constants[definition] = None
+        return None
+    b.evaluating.append(definition)
     outer = (b.module, b.scope)
     b.module, b.scope = definition.module, Scope()
-    meaning = _evaluate(b, definition.item)
+    meaning = _evaluate(b, item)
     b.module, b.scope = outer
+    b.evaluating.pop()
     b.constants[definition] = meaning
     return meaning
 

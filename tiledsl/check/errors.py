@@ -357,26 +357,29 @@ class WrongKind(Finding):
 
 
 @dataclass(frozen=True)
-class RecursiveFunction(Finding):
-    """A function that calls itself."""
+class Recursion(Finding):
+    """A function that calls itself, or a constant that needs itself."""
 
     code: ClassVar[str] = "N113"
+    kind: Literal["function", "constant"]
     name: str
 
     @property
     def message(self) -> str:
         """Name it."""
-        return f"function `{self.name}` calls itself"
+        if self.kind == "function":
+            return f"function `{self.name}` calls itself"
+        return f"constant `{self.name}` needs itself"
 
     @property
     def label(self) -> str:
         """Say why it cannot be."""
-        return "functions are expanded in place"
+        return "functions are expanded in place" if self.kind == "function" else ""
 
     @property
     def help(self) -> str | None:
         """Offer a loop."""
-        return "write a `for` loop in the kernel"
+        return "write a `for` loop in the kernel" if self.kind == "function" else None
 
 
 @dataclass(frozen=True)

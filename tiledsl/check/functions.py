@@ -1,12 +1,14 @@
 """Functions of a file, expanded where they are called, under the names of their own file."""
 
 from tiledsl.check.builder import Absent, Builder, Meaning, Scope
-from tiledsl.check.errors import RecursiveFunction
+from tiledsl.check.errors import Recursion
 from tiledsl.check.modules import Definition
 from tiledsl.check.terms import Term
-from tiledsl.check.type_errors import WrongArguments
+from tiledsl.check.type_errors import TooLarge, WrongArguments
 from tiledsl.scalar import Axis, Tensor
 from tiledsl.syntax import tree
+
+_MOST_EXPANSIONS, _DEEPEST_EXPANSION = 10_000, 40
 
 
 def expand(
@@ -21,8 +23,15 @@ def expand(
         got = "`over` is not for it" if node.over else f"here are {len(arguments)}"
         b.error(WrongArguments(node.span, fn.name.id, f"{count}: ({names})", got))
         return None
+    b.expansions += 1
+    if b.expansions > _MOST_EXPANSIONS or len(b.expanding) > _DEEPEST_EXPANSION:
+        limit = f"at most {_MOST_EXPANSIONS} calls of functions, {_DEEPEST_EXPANSION} deep"
+        if b.expansions <= _MOST_EXPANSIONS + 1:
+            b.error(TooLarge(node.span, "the kernel, with its functions expanded,", limit))
+            b.expansions = max(b.expansions, _MOST_EXPANSIONS + 1)
+        return None
     if fn in b.expanding:
-        b.error(RecursiveFunction(node.span, fn.name.id))
+        b.error(Recursion(node.span, "function", fn.name.id))
         return None
     outer = (b.module, b.scope, b.calls, b.expanding)
     # A root scope of its own: the function sees its file and its arguments, nothing of the caller.

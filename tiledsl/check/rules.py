@@ -25,12 +25,15 @@ from tiledsl.check.type_errors import (
     NeedsCast,
     NoCommonType,
     OuterProduct,
+    TooLarge,
     WrongOperand,
 )
 from tiledsl.ops import OPS, Op
 from tiledsl.scalar import Literal, Scalar
 from tiledsl.source import Span
 from tiledsl.types import DType
+
+_MOST_PARTS, _DEEPEST = 1000, 100
 
 
 def elementwise(
@@ -40,6 +43,9 @@ def elementwise(
     row = OPS[op]
     folded = _fold(op, terms)
     if folded is not None:
+        if isinstance(folded.value, int) and not -(2**63) <= folded.value < 2**63:
+            b.error(TooLarge(span, "this number", "it does not fit 64 bits"))
+            return None
         return folded
     match row.family:
         case "logic":
@@ -82,15 +88,31 @@ def make(
         return None
     numbers = [t for t in ready if not isinstance(t, ir.Value | Affine)]
     if len(numbers) == len(ready):
-        return scalar.apply(op, *numbers, dtype=dtype)
+        number_ = scalar.apply(op, *numbers, dtype=dtype)
+        return number_ if _bearable(b, (number_,), span) else None
     if dtype is DType.I32 and op in ("add", "sub", "mul", "neg"):
         indices = [t for t in ready if not isinstance(t, ir.Value)]
         if len(indices) == len(ready):
             one = indices if op != "neg" else [indices[0], Literal(-1)]
             result = affine("mul" if op == "neg" else op, one[0], one[1])
             if result is not None:
-                return result
+                if isinstance(result, Affine):
+                    parts = (result.offset, *(mult for _, mult in result.terms))
+                else:
+                    parts = (result,)
+                return result if _bearable(b, parts, span) else None
     return b.compute(op, tuple(b.operand(t, span) for t in ready), dtype, span)
+
+
+def _bearable(b: Builder, numbers: tuple[Scalar, ...], span: Span) -> bool:
+    """Report numbers that have grown, binding by binding, beyond what later stages can walk."""
+    for number_ in numbers:
+        parts, depth = b.weigh(number_)
+        if parts > _MOST_PARTS or depth > _DEEPEST:
+            limit = f"at most {_MOST_PARTS} operations, {_DEEPEST} deep, on numbers"
+            b.error(TooLarge(span, "this expression, with all that it is made of,", limit))
+            return False
+    return True
 
 
 def meet(
@@ -252,7 +274,7 @@ def _fold(op: str, terms: Sequence[Term]) -> Literal | None:
         return _number(result.value) if isinstance(result, Literal) else None
     if op == "pow" and len(integers) == 2 and 0 <= integers[1] <= 64:
         power: int = integers[0] ** integers[1]
-        return _number(power) if abs(power) < 2**63 else None
+        return _number(power)
     if op in ("floordiv", "mod") or OPS[op].family == "bits":
         return None
     arrays = tuple(np.asarray(float(v)) for v in values)

@@ -7,10 +7,12 @@ from tiledsl.check.errors import Misplaced, NotState, UnknownName, WrongKind
 from tiledsl.check.operators import binary, name_value, truth, use_names
 from tiledsl.check.rules import assigned, is_truth
 from tiledsl.check.terms import Term, axes_of, describe
-from tiledsl.check.type_errors import ExtraRanges, MissingRanges, ResultCount
+from tiledsl.check.type_errors import ExtraRanges, MissingRanges, ResultCount, TooLarge
 from tiledsl.scalar import Axis, Literal, Tensor
 from tiledsl.syntax import tree
 from tiledsl.types import DType
+
+_DEEPEST_BLOCK = 64
 
 
 def body(b: Builder, nodes: tuple[tree.Stmt, ...]) -> None:
@@ -237,6 +239,8 @@ def _grid(b: Builder, node: tree.Grid) -> None:
 
 
 def _for(b: Builder, node: tree.For) -> None:
+    if _too_deep(b, node):
+        return
     with b.names():
         axis = ranges.declare(b, node.range, "for")
         with b.block() as inner:
@@ -253,6 +257,8 @@ def _arms(b: Builder, node: tree.If, at: int) -> None:
     """Emit the arms from ``at`` on; an arm whose condition is known is taken or left untyped."""
     if at == len(node.arms):
         body(b, node.orelse)
+        return
+    if _too_deep(b, node):
         return
     test, arm = node.arms[at]
     condition = truth(b, test, "the condition of `if`")
@@ -273,6 +279,14 @@ def _arms(b: Builder, node: tree.If, at: int) -> None:
     if condition is not None:
         operand = b.operand(condition, test.span)
         b.emit(ir.If(node.span, operand, tuple(then), tuple(orelse)))
+
+
+def _too_deep(b: Builder, node: tree.For | tree.If) -> bool:
+    if b.depth < _DEEPEST_BLOCK:
+        return False
+    limit = f"blocks and `elif` arms are nested at most {_DEEPEST_BLOCK} deep"
+    b.error(TooLarge(node.span, "this block", limit))
+    return True
 
 
 def _assert(b: Builder, node: tree.Assert) -> None:

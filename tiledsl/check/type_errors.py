@@ -657,3 +657,22 @@ class PrintArguments(Finding):
     def message(self) -> str:
         """Count both."""
         return f"the text has {self.holes} `{{}}` for {self.values} values"
+
+
+@dataclass(frozen=True)
+class TooLarge(Finding):
+    """What is legal, and too large for the compiler to take."""
+
+    code: ClassVar[str] = "T230"
+    what: str
+    limit: str
+
+    @property
+    def message(self) -> str:
+        """Name it."""
+        return f"{self.what} is too large"
+
+    @property
+    def label(self) -> str:
+        """Name the limit."""
+        return self.limit
