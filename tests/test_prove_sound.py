@@ -58,23 +58,41 @@ def kernels(draw: st.DrawFn) -> ir.Kernel:
     y = Tensor("y", DType.F32, tuple(draw(st.lists(scalars([A, B], 1), min_size=1, max_size=2))),
                "out")  # fmt: skip
     body: list[ir.Stmt] = []
-    index = []
-    for _ in y.shape:
-        offset = draw(scalars(leaves, 2))
-        strides: st.SearchStrategy[sc.Scalar]
-        strides = st.sampled_from([sc.ONE, sc.ONE, sc.integer(2), A, B])
-        terms = tuple((axis, draw(strides)) for axis in tiled if draw(st.booleans()))
-        gather = draw(gathers(tiled, leaves, ids, body)) if draw(st.booleans()) else None
-        index.append(ir.Index(terms, offset, gather))
-    body.append(ir.Store(span(f"y{len(body)}"), y, tuple(index), sc.ZERO, skip=True))
+    places = st.tuples(*(indices(tiled, leaves, ids, body) for _ in y.shape))
+    if draw(st.booleans()):
+        y.role = "inout"
+        index = draw(places)
+        lanes = dict.fromkeys(a for i in index for a in axes_of(i))
+        read = ir.Value("old", ir.TileType(DType.F32, tuple(lanes)))
+        body.append(ir.Load(span("y0"), read, y, index, sc.ZERO))
+    body.append(ir.Store(span("y"), y, draw(places), sc.ZERO, skip=True))
     if draw(st.integers(0, 3)) == 0:
         body = [ir.If(NOWHERE, draw(conditions(leaves)), tuple(body), ())]
     for axis in loops:
         body = [ir.For(NOWHERE, axis, tuple(body))]
     known = tuple(ir.Fact(f, "") for f in facts)
     param = ir.ScalarParam("p", DType.I32, None)
-    return ir.Kernel("k", ir.Binding(), (ids, param), (y,), (), ("A", "B"), known, tuple(grid),
+    inputs = (ids, param) if y.role == "out" else (ids, param, y)
+    outputs = (y,) if y.role == "out" else ()
+    return ir.Kernel("k", ir.Binding(), inputs, outputs, (), ("A", "B"), known, tuple(grid),
                      tuple(body), ("BT",))  # fmt: skip
+
+
+@st.composite
+def indices(
+    draw: st.DrawFn, tiled: list[Axis], leaves: list[sc.Scalar], ids: Tensor, body: list[ir.Stmt]
+) -> ir.Index:
+    offset = draw(scalars(leaves, 2))
+    strides: st.SearchStrategy[sc.Scalar]
+    strides = st.sampled_from([sc.ONE, sc.ONE, sc.integer(2), A, B])
+    terms = tuple((axis, draw(strides)) for axis in tiled if draw(st.booleans()))
+    gather = draw(gathers(tiled, leaves, ids, body)) if draw(st.booleans()) else None
+    return ir.Index(terms, offset, gather)
+
+
+def axes_of(index: ir.Index) -> tuple[Axis, ...]:
+    gathered = index.gather.type.axes if index.gather is not None else ()
+    return (*(a for a, _ in index.terms), *gathered)
 
 
 @st.composite
@@ -141,13 +159,15 @@ def describe(kernel: ir.Kernel) -> str:
             case ir.Compute(result=result, op=op, operands=operands):
                 names = [f"{o}@{id(o)}" for o in operands]
                 lines.append(f"{result}@{id(result)} = {op.name}({', '.join(names)})")
+            case ir.Load(result=result, tensor=tensor, index=index) if tensor.name == "y":
+                lines.append(f"{result} = y[{', '.join(map(show_index, index))}]")
+                axes += [a for i in index for a in axes_of(i)]
             case ir.Positions(result=result) | ir.Load(result=result):
                 lines.append(f"{result}@{id(result)}: {result.type}")
             case ir.Store(tensor=tensor, index=index):
                 sizes = ", ".join(map(sc.show, tensor.shape))
                 lines.append(f"y[{', '.join(map(show_index, index))}] of {sizes}")
-                axes += [a for i in index for a, _ in i.terms]
-                axes += [a for i in index if i.gather is not None for a in i.gather.type.axes]
+                axes += [a for i in index for a in axes_of(i)]
             case _:
                 pass
     for axis in dict.fromkeys(axes):
@@ -280,16 +300,15 @@ def launches(kernel: ir.Kernel) -> Iterator[Run]:
 Places = tuple[int, ...]
 
 
-def stores(kernel: ir.Kernel, run: Run) -> Iterator[tuple[Places, Places, Places, Places]]:
-    """Yield program, iteration, lane and element of everything that is written."""
-    statement = next(s for s in ir.statements(kernel.body) if isinstance(s, ir.Store))
+def touched(
+    kernel: ir.Kernel, run: Run, statement: ir.Load | ir.Store
+) -> Iterator[tuple[Places, Places, Places, Places]]:
+    """Yield program, iteration, lane and element of everything that is read or written."""
     loops = tuple(s.axis for s in ir.statements(kernel.body) if isinstance(s, ir.For))
     tests = [s for s in ir.statements(kernel.body) if isinstance(s, ir.If)]
     lanes: dict[Axis, None] = {}
     for index in statement.index:
-        lanes.update(dict.fromkeys(a for a, _ in index.terms))
-        if index.gather is not None:
-            lanes.update(dict.fromkeys(index.gather.type.axes))
+        lanes.update(dict.fromkeys(axes_of(index)))
     steps = (*kernel.grid, *loops)
     for _ in run.nests(steps):
         if all(run.operand(s.condition) for s in tests):
@@ -309,6 +328,8 @@ def test_what_is_proven_holds(kernel: ir.Kernel) -> None:
     proven, found = prove(kernel)
     missing = uncovered(kernel)
     store = next(s for s in ir.statements(proven.body) if isinstance(s, ir.Store))
+    loads = [s for s in ir.statements(proven.body) if isinstance(s, ir.Load)]
+    reads = [s for s in loads if s.tensor is store.tensor]
     codes = {d.code for d in found}
     for run in launches(proven):
         shape = [run.scalar(size) for size in store.tensor.shape]
@@ -316,7 +337,7 @@ def test_what_is_proven_holds(kernel: ir.Kernel) -> None:
             continue
         writer: dict[tuple[int, ...], tuple[int, ...]] = {}
         lanes: dict[tuple[object, ...], object] = {}
-        for program, turn, lane, element in stores(proven, run):
+        for program, turn, lane, element in touched(proven, run, store):
             for at, size, guard in zip(element, shape, store.guards, strict=True):
                 assert guard or 0 <= at < size, (run.names, run.places, element)
             if all(0 <= at < size for at, size in zip(element, shape, strict=True)):
@@ -326,7 +347,13 @@ def test_what_is_proven_holds(kernel: ir.Kernel) -> None:
                     key = (program, turn, element)
                     assert lanes.setdefault(key, lane) == lane, (run.names, element)
                 writer[element] = program
-        if not missing:
+        for read in reads:
+            for program, _, _, element in touched(proven, run, read):
+                for at, size, guard in zip(element, shape, read.guards, strict=True):
+                    assert guard or 0 <= at < size, (run.names, run.places, element)
+                if "R104" not in codes:
+                    assert writer.get(element, program) == program, (run.names, element)
+        if not missing and not reads:
             assert set(writer) == set(product(*map(range, shape))), run.names
     for axis in {a for s in ir.statements(proven.body) for v in ir.results(s) for a in v.type.axes}:
         if axis.limit is not None and axis.kind == "span":

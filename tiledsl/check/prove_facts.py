@@ -179,6 +179,8 @@ class Facts:
             return b
         key = (name, a, b)
         new = key not in self.known
+        if new and any(len(m) > 1 for m in rise.terms) and self.prove(rise, scope):
+            return a  # as in M[i * (M // G) .. (i + 1) * (M // G)]: worth a search
         result = self.atom(key, f"{name}({self.show(a)}, {self.show(b)})")
         if new:
             at = self.of(result)

@@ -37,8 +37,11 @@ def races(frame: Frame, launch: Scope, accesses: Sequence[Access]) -> Iterator[D
         lane = _meeting_lane(frame, launch, store)
         if lane is not None:
             yield LanesCollide(store.span, store.tensor.name, lane.name)
-    for first, second in combinations(plain, 2):
-        if first.tensor is second.tensor and first.tensor not in colliding:
+    for first, second in combinations(stores, 2):
+        kinds = {first.kind, second.kind}
+        if "disjoint" in kinds or kinds == {"atomic"} or first.tensor in colliding:
+            continue
+        if first.tensor is second.tensor:
             axis = _meeting(frame, launch, grid, first, second)
             if axis is not None:
                 colliding.add(first.tensor)
