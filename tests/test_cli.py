@@ -118,7 +118,7 @@ def test_build_pins_dims_and_constants(tiledsl: Tiledsl, tmp_path: Path) -> None
         (("-t", "numpy", "--set", "BR"), "`BR` has not the form NAME=VALUE"),
         (("-t", "numpy", "--set", "BR=a"), "BR: expected an integer, got `a`"),
         (("-t", "numpy", "--set", "T=f99"), "T: `f99` is no element type"),
-        (("--dump-ir", "soup"), "no stage `soup`; there are tree, ir, program"),
+        (("--dump-ir", "soup"), "no stage `soup`; there are tree, ir, program, after:"),
     ],
 )
 def test_wrong_builds(tiledsl: Tiledsl, tmp_path: Path, words: tuple[str, ...], text: str) -> None:
@@ -134,7 +134,7 @@ def test_build_of_an_unknown_kernel(tiledsl: Tiledsl) -> None:
     assert "did you mean `softmax`?" in err
 
 
-@pytest.mark.parametrize("stage", ["tree", "ir", "program"])
+@pytest.mark.parametrize("stage", ["tree", "ir", "after:drop_dead_code", "program"])
 def test_dumps(tiledsl: Tiledsl, stage: str) -> None:
     path = f"{EXAMPLES / 'softmax.tile'}:softmax"
     status, out, err = tiledsl("build", path, "-t", "ascend910b3", "--dump-ir", stage)

@@ -1,6 +1,6 @@
 """The compiler: a file's text in, checked kernels out, and from each a program and its files.
 
-``build`` is the whole line: parse → check → tile IR → schedule → program → files.
+``build`` is the whole line: parse → check → tile IR → passes → schedule → program → files.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,8 @@ def build(
 ) -> None:
     """Make the files for each target, in DIR/TARGET/KERNEL.
 
-    Generics without --set take their first type. STAGE is one of: tree, ir, program.
+    Generics without --set take their first type. STAGE is tree, ir, after:PASS or
+    program.
     """
     from tiledsl.driver import TARGETS, load
 
