@@ -97,8 +97,8 @@ class Steps:
         key = (span.source.name, span.line)
         if key not in self._shown:
             self._shown.add(key)
-            text = plain(span.source.line(span.line))
-            self._put(f"// {plain(span.source.name)}:{span.line}: {text}")
+            file = span.source.name.replace("\\", "/").rsplit("/", 1)[-1]
+            self._put(f"// {plain(file)}:{span.line}: {plain(span.source.line(span.line))}")
 
     def _step(self, step: npu.Step) -> None:
         match step:

@@ -277,10 +277,11 @@ TDSL_FN void SelectTile(const LocalTensor<T> &dst, const LocalTensor<uint8_t> &m
 
 // Block i of dst is src[i] throughout; in groups of 8.
 template <typename T> TDSL_FN void Spread(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t count) {
+    constexpr int32_t most = kMaxRepeats - 1;  // an even number of groups of 16 bits is aligned
     const int32_t groups = CeilDiv(count, 8);
-    for (int32_t done = 0; done < groups; done += kMaxRepeats)
-        Brcb(dst[uint32_t(done * 8 * kPerBlock<T>)], src[uint32_t(done * 8)],
-             uint8_t(Least(kMaxRepeats, groups - done)), BrcbRepeatParams{1, 8});
+    for (int32_t done = 0; done < groups; done += most)
+        Brcb(dst[uint32_t(done * 8 * kPerBlock<T>)], src[uint32_t(done * 8)], uint8_t(Least(most, groups - done)),
+             BrcbRepeatParams{1, 8});
 }
 
 // dst[i] = the element of src at byte offsets[i]
