@@ -83,7 +83,7 @@ class Writer:
 
     def line(self, text: str) -> None:
         """Write a line."""
-        self.lines.append(f"{'  ' * self._depth}{text}" if not text.startswith("#") else text)
+        self.lines.append(f"{'  ' * self._depth}{text}")
 
     @contextmanager
     def braces(self, head: str) -> Iterator[None]:
@@ -116,7 +116,7 @@ class Writer:
             case Let(step=step):
                 self._step(step)
             case Variable(name=name, dtype=dtype, value=value):
-                self.line(f"{value_type(dtype)} {name} = {self._rounded(value, dtype)};")
+                self.line(f"{value_type(dtype)} {name} = {plain(value)};")
             case Update(name=name, value=value):
                 self.line(f"{name} = {plain(value)};")
             case Accumulators(fragment=fragment):
@@ -147,9 +147,6 @@ class Writer:
                 self.line("__syncthreads();")
             case _:
                 assert_never(statement)
-
-    def _rounded(self, value: Scalar, dtype: DType) -> str:
-        return self.words.plain(value)
 
     # ---- passes
 
@@ -392,22 +389,25 @@ class Writer:
 
     def _rank(self, statement: RankRows) -> None:
         *outer, last = statement.domain.coordinates
-        words, source = self.words, statement.source.name
+        words, peer = self.words, statement.peer
         kind = value_type(statement.dtype)
-        levels = Levels((), [outer, [last]], names_in(statement.effects))
+        uses = names_in((*statement.effects, statement.value))
+        levels = Levels(statement.steps, [outer, [last]], uses)
+        around = Levels(statement.peer_steps, [[*outer, last], [peer]], ())
         test = "tdsl::before_down" if statement.descending else "tdsl::before"
         with self._rows(outer, last, statement.domain.width, levels):
             first, by = self._share(statement.domain.width)
             with self.braces(loop(last.at, first, words.text(last.size), by)):
                 self._locate(last, levels)
-                place = words.place(statement.source, statement.index)
-                self.line(f"const {kind} {statement.value} = {source}[{place}];")
+                self._steps(levels.at(2))
+                self._steps(around.at(1))
                 self.line(f"int {statement.rank} = 0;")
-                with self.braces(loop(statement.peer, "0", words.text(statement.size), 1)):
-                    other = words.place(statement.source, statement.other)
+                with self.braces(loop(peer.at, "0", words.text(peer.size), 1)):
+                    self._locate(peer, around)
+                    self._steps(around.at(2))
                     self.line(
-                        f"{statement.rank} += {test}<{kind}>({source}[{other}], {statement.peer}, "
-                        f"{statement.value}, {statement.at});"
+                        f"{statement.rank} += {test}<{kind}>({words.plain(statement.peer_value)}, "
+                        f"{peer.at}, {words.plain(statement.value)}, {last.at});"
                     )
                 with self.braces(f"if ({statement.rank} < {words.text(statement.limit)})"):
                     self._effects(statement.effects)
@@ -507,8 +507,6 @@ def comment(text: str) -> str:
     """Return ``text`` so that it can stand in a comment of either kind."""
     clean = "".join(c if c.isprintable() else " " for c in text)
     return clean.replace("*/", "* /").replace("/*", "/ *").replace("??/", "? ?/").rstrip("\\ ")
-
-
 
 
 def _identity(reduction: Reduction, dtype: DType) -> str:

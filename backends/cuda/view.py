@@ -13,7 +13,7 @@ from tiledsl.gpu.program import (
     Program,
     TensorParam,
 )
-from tiledsl.scalar import Axis, Scalar
+from tiledsl.scalar import Scalar
 from tiledsl.types import DType
 
 # A dim is an int in the kernel; this leaves room for a tile beyond it.
@@ -125,9 +125,7 @@ def view(program: Program) -> KernelView:
             BufferView(b.name, STORAGE[b.dtype], b.offset, b.count, comment(b.note))
             for b in sorted(program.buffers, key=lambda b: (b.offset, b.name))
         ),
-        aliases=tuple(
-            AliasView(name, _layout_type(*key)) for key, name in writer.layouts.items()
-        ),
+        aliases=tuple(AliasView(name, _layout_type(*key)) for key, name in writer.layouts.items()),
         checks=_checks(program, words),
         host_counts=program.host_counts,
         counting=_counting(program, words),
@@ -142,13 +140,14 @@ def _tensor(param: TensorParam, words: Words) -> ParamView:
     taken = "out" if param.written else "in"
     c_type = "void" if kind.startswith("tdsl::") else _C_TYPES.get(kind, kind)
     shape = ", ".join(map(sc.show, tensor.shape))
+    both = ", read and written" if access == "InOut" else ""
     return ParamView(
         name=param.name,
         kernel_type=f"tdsl::{access}<{kind}>",
         launcher_type=f"{c_type}*" if param.written else f"const {c_type}*",
         launcher_name=param.name,
         passed=f"tdsl::{taken}<{kind}>({param.name}, {count})",
-        about=comment(f"{tensor.dtype}[{shape}]{', read and written' if access == 'InOut' else ''}"),
+        about=comment(f"{tensor.dtype}[{shape}]{both}"),
     )
 
 
@@ -312,13 +311,10 @@ def c_string(text: str) -> str:
     """Return ``text`` as the inside of a C string."""
     out = []
     for c in text:
-        if c in "\\\"?":
+        if c in '\\"?':
             out.append(f"\\{c}")
         elif c.isascii() and c.isprintable():
             out.append(c)
         else:
             out += [f"\\{byte:03o}" for byte in c.encode()]
     return "".join(out)
-
-
-__all__ = ["Axis", "KernelView", "view"]

@@ -1,5 +1,7 @@
 """Reductions, scans and sorts: passes in which threads work together on a row."""
 
+from dataclasses import replace
+
 from tiledsl import ir
 from tiledsl import scalar as sc
 from tiledsl.gpu.frame import Frame, Tile, position_of
@@ -10,7 +12,6 @@ from tiledsl.gpu.program import (
     Coordinate,
     Effect,
     Fold,
-    Let,
     Put,
     RankRows,
     ScanRows,
@@ -18,7 +19,7 @@ from tiledsl.gpu.program import (
     Sweep,
     product,
 )
-from tiledsl.gpu.values import domain_of, home, keep, prepare, tile_for, up_to_power
+from tiledsl.gpu.values import home, keep, prepare, tile_for, up_to_power
 from tiledsl.ops import REDUCTIONS, Reduction
 from tiledsl.scalar import Axis, Local, Scalar
 from tiledsl.types import DType
@@ -81,7 +82,7 @@ def _emit(
 ) -> None:
     result = statement.result
     buffer: Buffer | None = None
-    name = frame.name((result, 0), result.name)
+    name = frame.name((result, 0, 0), result.name)
     if rows:
         tile = tile_for(frame, result, Sweep(rows, 1))
         buffer = tile.buffer
@@ -91,9 +92,21 @@ def _emit(
     scratch = frame.scratch() if width > WARP else None
     frame.out.append(
         Fold(
-            statement.span, reduction, value.dtype, result.type.dtype, name, rows, cols, width,
-            tuple(lanes.steps), value, position, effects, buffer, scratch,
-        )  # fmt: skip
+            statement.span,
+            reduction,
+            value.dtype,
+            result.type.dtype,
+            name,
+            rows,
+            cols,
+            width,
+            tuple(lanes.steps),
+            value,
+            position,
+            effects,
+            buffer,
+            scratch,
+        )
     )
 
 
@@ -102,7 +115,9 @@ def _deal(
 ) -> tuple[tuple[Coordinate, ...], tuple[Coordinate, ...], int]:
     """Return rows, columns and the size of a team; contiguous elements go to neighbours."""
     last = inner_axis(frame, operands, [], (*kept, *folded))
-    rows = tuple(frame.coordinate(a) for a in (*(a for a in kept if a is not last), *_if(kept, last)))
+    rows = tuple(
+        frame.coordinate(a) for a in (*(a for a in kept if a is not last), *_if(kept, last))
+    )
     cols = tuple(
         frame.coordinate(a) for a in (*(a for a in folded if a is not last), *_if(folded, last))
     )
@@ -127,59 +142,68 @@ def scan(frame: Frame, statement: ir.Scan) -> None:
     tile = tile_for(frame, result, Sweep((*rows, along), 1))
     frame.out.append(
         ScanRows(
-            statement.span, statement.reduction, result.type.dtype, rows, along,
-            tuple(lanes.steps), value, tile.buffer, lanes.place(tile, env),
-        )  # fmt: skip
+            statement.span,
+            statement.reduction,
+            result.type.dtype,
+            rows,
+            along,
+            tuple(lanes.steps),
+            value,
+            tile.buffer,
+            lanes.place(tile, env),
+        )
     )
     frame.scope.tiles[result] = tile
 
 
 def rank(frame: Frame, statement: ir.Sort) -> None:
-    """Emit a sort or topk."""
+    """Emit a sort or topk; its operand is kept where there is room, else computed each time."""
     operand, axis = statement.operand, statement.axis
-    if operand not in frame.scope.tiles:
-        keep(frame, operand)
-    source = frame.scope.tiles[operand]
-    others = tuple(a for a in operand.type.axes if a is not axis)
-    env, _ = domain_of(frame, operand.type.axes, None, [operand], [])
-    order = (*(env[a] for a in others), env[axis])
-    width = min(frame.plan.threads, up_to_power(frame.limit(axis)))
-    name = statement.values.name
-    place = frame.name((statement.values, "rank"), f"{name}_rank")
-    peer = frame.name((statement.values, "peer"), f"{name}_peer")
-    value = frame.name((statement.values, 0), name)
     into = statement.into or axis
-    index = {a: Local(env[a].at) for a in operand.type.axes}
-    position = position_of(env[axis])
-    if not isinstance(position, Local):
-        local = frame.name((statement.values, "position"), f"{name}_at")
-        frame.out.append(Let(statement.span, Set(local, DType.I32, env[axis].start)))
-        position = sc.add(Local(local), Local(env[axis].at))
+    if operand not in frame.scope.tiles and operand not in frame.plan.deny:
+        keep(frame, operand)
+        frame.scope.tiles[operand].buffer.optional = True
+    prepare(frame, operand, None)
+    others = tuple(a for a in operand.type.axes if a is not axis)
+    rows = tuple(map(frame.coordinate, others))
+    along = frame.coordinate(axis)
+    name = statement.values.name
+    lanes, peers = Lanes(frame), Lanes(frame, again=1)
+    value = lanes.operand(operand, _env(rows, (along,)))
+    peer_at = frame.name((statement.values, "peer"), f"{name}_peer")
+    peer_position = peer_at if along.position == along.at else f"{peer_at}_"
+    peer = replace(along, at=peer_at, position=peer_position)
+    peer_value = peers.operand(operand, _env(rows, (peer,)))
+    place = frame.name((statement.values, "rank"), f"{name}_rank")
     effects = []
-    for result, held in (
-        (statement.values, Local(value, operand.type.dtype)),
-        (statement.positions, position),
-    ):
-        axes = tuple(into if a is axis else a for a in (*others, axis))
-        shape = tuple(map(frame.limit, axes))
+    for result, held in ((statement.values, value), (statement.positions, position_of(along))):
+        axes = (*others, into)
         if result not in frame.kept:
+            shape = tuple(map(frame.limit, axes))
+            note = str(result.type)
             buffer = frame.buffer(
-                f"{result.name}_tile", result.type.dtype, shape, str(result.type), statement.span
+                f"{result.name}_tile", result.type.dtype, shape, note, statement.span
             )
             frame.kept[result] = Tile(buffer, axes)
         tile = frame.kept[result]
-        where = tuple(Local(place) if a is into else index[a] for a in axes)
-        effects.append(Put(tile.buffer, where, held))
+        effects.append(Put(tile.buffer, (*(Local(r.at) for r in rows), Local(place)), held))
         frame.scope.tiles[result] = tile
-    limit = frame.coordinate(into).size
+    width = min(frame.plan.threads, up_to_power(frame.limit(axis)))
     frame.out.append(
         RankRows(
-            statement.span, Sweep(order, width), operand.type.dtype, source.buffer,
-            tuple(index[a] for a in source.axes),
-            tuple(Local(peer) if a is axis else index[a] for a in source.axes),
-            env[axis].at, peer, env[axis].size, place, value, statement.into is not None, limit,
+            statement.span,
+            Sweep((*rows, along), width),
+            operand.type.dtype,
+            tuple(lanes.steps),
+            value,
+            peer,
+            tuple(peers.steps),
+            peer_value,
+            place,
+            statement.into is not None,
+            frame.coordinate(into).size,
             tuple(effects),
-        )  # fmt: skip
+        )
     )
 
 
@@ -196,4 +220,3 @@ def _as(scalar: Scalar, dtype: DType) -> Scalar:
     if scalar.dtype == dtype or (narrow and dtype is DType.F32):
         return scalar
     return sc.Apply("cast", (scalar,), dtype)
-

@@ -248,4 +248,3 @@ def _never_negative(scalar: Scalar) -> bool:
             return all(map(_never_negative, args))
         case _:
             return False
-

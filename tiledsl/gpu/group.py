@@ -103,7 +103,7 @@ class Pending:
         return frozenset().union(*map(self.frame.depends, values))
 
     def _separate(self, group: Group, item: Item) -> None:
-        """Keep what ``item`` reads of the group's tensors and vars at another place than written."""
+        """Keep what ``item`` reads of what the group writes, at another place than it writes."""
         frame = self.frame
         for operand in _operands(item):
             for value in list(leaves(frame, operand)):
@@ -171,4 +171,7 @@ def _apart(store: ir.Store, frame: Frame) -> bool:
             if isinstance(part, sc.Position | sc.Start):
                 told.add(part.axis)
     loops = [a for a in frame.scope.ranges if a.kind == "for"]
-    return not store.atomic and all(axis in told for axis in loops)
+    read = any(
+        isinstance(s, ir.Load) and s.tensor is store.tensor for s in frame.plan.defs.values()
+    )
+    return not store.atomic and not read and all(axis in told for axis in loops)

@@ -1,5 +1,6 @@
 """What one thread does to compute values at one element of a pass."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from tiledsl.ir import Value
 from tiledsl.scalar import Axis, Local, Scalar
 from tiledsl.types import DType
 
+# What the checker calls values that the text does not name.
+_AUTOMATIC = re.compile(r"v\d+")
+
 Env = Mapping[Axis, Coordinate]
 
 # Float types whose values a register holds as float.
@@ -18,11 +22,13 @@ _IN_FLOAT = {DType.F16, DType.BF16, DType.F32, DType.F8E4M3, DType.F8E5M2}
 
 
 class Lanes:
-    """Collects the steps of one element; a value at one place is computed once."""
+    """Collects the steps of one element; a value at one place is computed once.
 
-    def __init__(self, frame: Frame, layout: Layout | None = None) -> None:
-        self.frame = frame
-        self.layout = layout
+    ``again`` counts elements of the same pass that are computed beside it: names differ.
+    """
+
+    def __init__(self, frame: Frame, layout: Layout | None = None, again: int = 0) -> None:
+        self.frame, self.layout, self.again = frame, layout, again
         self.steps: list[Step] = []
         self._done: dict[tuple[object, ...], Scalar] = {}
         self._times: dict[Value, int] = {}
@@ -86,9 +92,7 @@ class Lanes:
             case ir.Load(tensor=tensor, index=index, default=default, guards=guards):
                 places = self.index(index, env)
                 other = None if default is None else self.operand(default, env)
-                return self._step(
-                    Fetch(self._name(value), dtype, tensor, places, guards, other)
-                )
+                return self._step(Fetch(self._name(value), dtype, tensor, places, guards, other))
             case ir.Read(var=var) if var in self.frame.var_tiles:
                 return self._get(value, self.frame.var_tiles[var], env)
             case ir.Read(var=var) if var in self.frame.var_fragments:
@@ -109,7 +113,15 @@ class Lanes:
     def _name(self, value: Value) -> str:
         time = self._times.get(value, 0)
         self._times[value] = time + 1
-        return self.frame.name((value, time), value.name)
+        return self.frame.name((value, time, self.again), wish_for(self.frame, value))
+
+
+def wish_for(frame: Frame, value: Value) -> str:
+    """Return what to call ``value``; a tile that is only loaded goes by its tensor."""
+    statement = frame.plan.defs[value]
+    if isinstance(statement, ir.Load) and _AUTOMATIC.fullmatch(value.name):
+        return statement.tensor.name
+    return value.name
 
 
 def leaves(frame: Frame, operand: ir.Operand) -> Iterator[Value]:

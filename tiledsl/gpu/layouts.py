@@ -34,9 +34,7 @@ def sides(contract: ir.Contract) -> tuple[tuple[Axis, ...], tuple[Axis, ...]] | 
     return tuple(sorted(rows, key=order.index)), tuple(sorted(cols, key=order.index))
 
 
-def layout_of(
-    contract: ir.Contract, limit: Callable[[Axis], int], threads: int
-) -> Layout | None:
+def layout_of(contract: ir.Contract, limit: Callable[[Axis], int], threads: int) -> Layout | None:
     """Return the layout of the accumulators of ``contract``; None if it is done as a fold."""
     found = sides(contract)
     if found is None:
@@ -48,9 +46,7 @@ def layout_of(
     return _fma(rows, cols, m, n, threads)
 
 
-def _mma(
-    rows: tuple[Axis, ...], cols: tuple[Axis, ...], m: int, n: int, warps: int
-) -> MmaLayout:
+def _mma(rows: tuple[Axis, ...], cols: tuple[Axis, ...], m: int, n: int, warps: int) -> MmaLayout:
     best: tuple[tuple[int, int, int], MmaLayout] | None = None
     for high in (1, 2, 4, 8):
         if high > warps:
@@ -64,9 +60,7 @@ def _mma(
     return best[1]
 
 
-def _fma(
-    rows: tuple[Axis, ...], cols: tuple[Axis, ...], m: int, n: int, threads: int
-) -> FmaLayout:
+def _fma(rows: tuple[Axis, ...], cols: tuple[Axis, ...], m: int, n: int, threads: int) -> FmaLayout:
     best: tuple[tuple[int, int, int], FmaLayout] | None = None
     sizes = [1 << i for i in range(threads.bit_length())]
     for high, wide in pairs(sizes, sizes):

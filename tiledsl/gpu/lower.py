@@ -132,9 +132,7 @@ class _Lowering:
         frame = self.frame
         start = frame.name((axis, "start"), axis.name if axis.is_scalar else f"{axis.name}0")
         size = "" if axis.is_scalar else frame.name((axis, "size"), f"{axis.name}_len")
-        names = [
-            frame.name((axis, what), f"{axis.name}_{what}") for what in ("lo", "hi", "tiles")
-        ]
+        names = [frame.name((axis, what), f"{axis.name}_{what}") for what in ("lo", "hi", "tiles")]
         frame.enter(axis, Local(start), Local(size) if size else sc.ONE)
         lo, hi = frame.resolve(axis.lo), frame.resolve(axis.hi)
         tile = tile_of(axis, frame.sizes) or 1
@@ -202,7 +200,7 @@ class _Lowering:
         if isinstance(statement, ir.Read):
             var = statement.var
             local = Local(frame.var_names[var], var.type.dtype)
-            name = frame.name((value, 0), value.name)
+            name = frame.name((value, 0, 0), value.name)
             frame.out.append(Let(statement.span, Set(name, value.type.dtype, local)))
             frame.scope.uniform[value] = Local(name, value.type.dtype)
             return
@@ -399,4 +397,3 @@ def _at_launch(fact: ir.Fact) -> bool:
 
 def _is_zero(operand: ir.Operand) -> bool:
     return isinstance(operand, sc.Literal) and operand.value == 0
-

@@ -199,9 +199,8 @@ def uses_of(statement: Stmt) -> Uses:
         case ScanRows(steps=steps, buffer=buffer):
             uses = _uses(steps, ())
             return replace(uses, writes=uses.writes | {buffer})
-        case RankRows(source=source, effects=effects):
-            uses = _uses((), effects)
-            return replace(uses, reads=uses.reads | {source})
+        case RankRows(steps=steps, peer_steps=more, effects=effects):
+            return _uses((*steps, *more), effects)
         case Multiply(a=a, b=b):
             return Uses(frozenset([a, b]))
         case Variable(value=value) | Update(value=value) | Branch(condition=value):

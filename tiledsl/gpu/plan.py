@@ -31,8 +31,8 @@ class Plan:
     ``position`` numbers statements (by identity) in order; ``end`` is the last number inside a
     statement. ``last_use`` is the number of the last statement that reads a value itself, moved to
     the end of loops that the value crosses. ``keep`` are the values that are kept in a buffer when
-    first needed. ``layouts`` has the products that accumulate in registers, ``homes`` the vars that
-    live there.
+    first needed, ``deny`` those for which there is no room. ``layouts`` has the products that
+    accumulate in registers, ``homes`` the vars that live there.
     """
 
     threads: int
@@ -42,6 +42,7 @@ class Plan:
     last_use: dict[Value, int]
     uses: dict[Value, int]
     keep: frozenset[Value]
+    deny: frozenset[Value]
     layouts: dict[Value, Layout]
     homes: dict[Var, Layout]
     written: frozenset[Tensor]
@@ -72,11 +73,10 @@ def plan(kernel: ir.Kernel, limit: Callable[[Axis], int], deny: frozenset[Value]
         last_use=walk.last_use,
         uses={value: len(found) for value, found in walk.uses.items()},
         keep=_worth_keeping(walk, limit, plain) - deny,
+        deny=deny,
         layouts=plain,
         homes=homes,
-        written=frozenset(
-            s.tensor for s in ir.statements(kernel.body) if isinstance(s, ir.Store)
-        ),
+        written=frozenset(s.tensor for s in ir.statements(kernel.body) if isinstance(s, ir.Store)),
     )
 
 
@@ -166,9 +166,12 @@ def _worth_keeping(
         found: list[tuple[float, ir.Stmt]] = []
         for use in walk.uses[value]:
             match use:
-                case ir.Compute(result=result) | ir.Rename(result=result) | ir.Load(
-                    result=result
-                ) | ir.Random(result=result):
+                case (
+                    ir.Compute(result=result)
+                    | ir.Rename(result=result)
+                    | ir.Load(result=result)
+                    | ir.Random(result=result)
+                ):
                     if result in keep:
                         found.append((elements(result.type.axes), use))
                     else:

@@ -391,21 +391,19 @@ class ScanRows(Statement):
 class RankRows(Statement):
     """Sort by counting: an element goes where as many elements of its row stand before it.
 
-    The element at ``at`` of ``source[index]`` is ``value``; ``source[other]`` is the one at
-    ``peer``, of ``size``. Their number that stands before is ``rank``; the effects happen if it is
-    below ``limit``.
+    ``steps`` compute ``value`` at ``at``; ``peer_steps`` compute ``peer_value`` at ``peer``, for
+    each of the ``size`` elements of the row. The number of those that stand before is ``rank``; the
+    effects happen if it is below ``limit``.
     """
 
     domain: Sweep
     dtype: DType
-    source: Buffer
-    index: tuple[Scalar, ...]
-    other: tuple[Scalar, ...]
-    at: str
-    peer: str
-    size: Scalar
+    steps: tuple[Step, ...]
+    value: Scalar
+    peer: Coordinate
+    peer_steps: tuple[Step, ...]
+    peer_value: Scalar
     rank: str
-    value: str
     descending: bool
     limit: Scalar
     effects: tuple[Effect, ...]

@@ -1,6 +1,7 @@
 """Tile sizes that nobody set: large enough to keep a block busy, small enough to fit."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl import scalar as sc
@@ -38,7 +39,7 @@ def choose_tiles(kernel: ir.Kernel, target: str, fixed: Mapping[str, int]) -> di
             if all(sizes[name] == 1 for name in free):
                 raise
         else:
-            if _accumulators(program) <= _ACCUMULATORS and not _gave_up_much(program):
+            if _accumulators(program) <= _ACCUMULATORS:
                 break
         largest = max(free, key=lambda name: sizes[name])
         if sizes[largest] == 1:
@@ -57,10 +58,6 @@ def _accumulators(program: Program) -> int:
     return sum(found.values())
 
 
-def _gave_up_much(program: Program) -> bool:
-    return program.shared_bytes > program.target.shared_bytes
-
-
 def _wishes(kernel: ir.Kernel, fixed: Mapping[str, int]) -> dict[str, int]:
     """Return a size for each tile size by what its ranges are to products and rows."""
     sizes: dict[str, int] = {}
@@ -72,7 +69,7 @@ def _wishes(kernel: ir.Kernel, fixed: Mapping[str, int]) -> dict[str, int]:
             _share(axes, wish, by_name, fixed, sizes)
     last = _last_ranges(kernel)
     spans = [a for a in _all_ranges(kernel) if a.kind == "span"]
-    longest = max((limit_of(a, {}) or 1 for a in spans), default=1)
+    longest = max((_bound(a) for a in spans), default=1)
     for name in kernel.tile_sizes:
         if name in sizes or name in fixed:
             continue
@@ -100,7 +97,7 @@ def _share(
 ) -> None:
     """Give the ranges of one side of a product sizes that make ``wish`` together."""
     names = [n for a in axes for n, found in by_name.items() if a in found]
-    spans = product(tuple(limit_of(a, {}) or 1 for a in axes if a.kind == "span"))
+    spans = product(tuple(_bound(a) for a in axes if a.kind == "span"))
     left = max(1, wish // max(1, spans))
     for name in reversed(names):
         if name in fixed or name in sizes:
@@ -110,6 +107,13 @@ def _share(
         size = left if k == len(todo) - 1 else min(left, 16)
         sizes[name] = max(1, size)
         left = max(1, left // size)
+
+
+def _bound(span: Axis) -> int:
+    """Return the most elements of a span; 1 where that is the size of another range's tile."""
+    if span.source is not None and span.limit is None:
+        return 1 if span.source.kind != "span" else _bound(span.source)
+    return limit_of(replace(span, source=None), {}) or 1
 
 
 def _ranges(kernel: ir.Kernel) -> dict[str, list[Axis]]:
@@ -133,9 +137,16 @@ def _all_ranges(kernel: ir.Kernel) -> list[Axis]:
 
 
 def _last_ranges(kernel: ir.Kernel) -> set[Axis]:
-    """Return the ranges that run along the rows of a tensor."""
-    found: set[Axis] = set()
+    """Return the ranges that run along the rows of tensors; if of vectors only, then of those."""
+    of_matrices: set[Axis] = set()
+    of_vectors: set[Axis] = set()
+    across: set[Axis] = set()
     for statement in ir.statements(kernel.body):
         if isinstance(statement, ir.Load | ir.Store) and statement.index:
-            found |= {axis for axis, _ in statement.index[-1].terms}
-    return found
+            last = {axis for axis, _ in statement.index[-1].terms}
+            if len(statement.index) > 1:
+                of_matrices |= last
+                across |= {axis for part in statement.index[:-1] for axis, _ in part.terms}
+            else:
+                of_vectors |= last
+    return of_matrices | (of_vectors - across)

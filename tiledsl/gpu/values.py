@@ -3,7 +3,7 @@
 from tiledsl import ir
 from tiledsl import scalar as sc
 from tiledsl.gpu.frame import Frame, Tile
-from tiledsl.gpu.lanes import Env, Lanes, inner_axis
+from tiledsl.gpu.lanes import Env, Lanes, inner_axis, wish_for
 from tiledsl.gpu.layouts import MMA_TYPES
 from tiledsl.gpu.program import (
     PANEL_COL,
@@ -79,8 +79,8 @@ def tile_for(frame: Frame, value: Value, domain: Domain | None) -> Tile:
     if isinstance(domain, Sweep):
         axes = tuple(c.axis for c in domain.coordinates)
     shape = tuple(map(frame.limit, axes))
-    span = frame.plan.defs[value].span
-    buffer = frame.buffer(f"{value.name}_tile", value.type.dtype, shape, str(value.type), span)
+    span, note = frame.plan.defs[value].span, str(value.type)
+    buffer = frame.buffer(f"{wish_for(frame, value)}_tile", value.type.dtype, shape, note, span)
     buffer.optional = value in frame.plan.keep
     frame.kept[value] = Tile(buffer, axes)
     return frame.kept[value]
@@ -208,7 +208,7 @@ def _stage(
     # the others an odd number of words does the same.
     pitch = cols + 8 if dtype.bits == 16 else cols + 1
     note = f"{value.type}, a chunk of it"
-    buffer = frame.buffer(f"{value.name}_panel", dtype, (rows, cols), note, span)
+    buffer = frame.buffer(f"{wish_for(frame, value)}_panel", dtype, (rows, cols), note, span)
     buffer.pitch = pitch
     lanes = Lanes(frame)
     held = lanes.operand(value, env)
