@@ -1,6 +1,6 @@
 """Polynomials with integer coefficients over numbered atoms: how the prover writes an integer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import gcd
 
 # The atoms that are multiplied, in ascending order; () is the constant.
@@ -154,14 +154,6 @@ def constant(value: int) -> Poly:
 def atom(number: int) -> Poly:
     """Return the atom as a polynomial."""
     return Poly({(number,): 1})
-
-
-def total(polys: Iterable[Poly]) -> Poly:
-    """Return the sum."""
-    result = ZERO
-    for poly in polys:
-        result = result + poly
-    return result
 
 
 def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:

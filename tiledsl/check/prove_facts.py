@@ -9,7 +9,7 @@ claims never get that far: the signs of the atoms, or one fact subtracted, settl
 A failed search proves nothing: `Facts.prove` then says False, and a run-time check stays.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,7 +150,9 @@ class Facts:
         name = f"{self._factor(rest)} // {self._factor(d)}"
         result = self.atom(key, name, low, self._divided(self.upper(rest), number))
         if new:
-            self.of(result).facts = (rest - d * result, d * result + d - 1 - rest)
+            at = self.of(result)
+            at.facts = (rest - d * result, d * result + d - 1 - rest)
+            at.arbitrary = self.has_arbitrary(rest) or self.has_arbitrary(d)
         return exact + result
 
     @staticmethod
@@ -188,9 +190,11 @@ class Facts:
             at.cases = ((((result - a) * sign,), ((result - b) * sign,)),)
             ends = [f(p) for f in (self.lower, self.upper) for p in (a, b)]
             low, high = ends[:2], ends[2:]
-            pick = min if sign > 0 else max
-            at.lower = _pick(pick, low, needs_both=sign > 0)
-            at.upper = _pick(pick, high, needs_both=sign < 0)
+            pick: Callable[[list[int]], int] = min if sign > 0 else max
+            # The least of two is bounded above by either, below only by both.
+            at.lower = _pick(pick, low, every=sign > 0)
+            at.upper = _pick(pick, high, every=sign < 0)
+            at.arbitrary = self.has_arbitrary(a) or self.has_arbitrary(b)
         return result
 
     def choice(self, key: Key, name: str, options: Sequence[tuple[Poly, Cases]]) -> Poly:
@@ -209,8 +213,8 @@ class Facts:
             at.cases = (tuple(alternatives),)
             values = [value for value, condition in options if condition]
             low, high = [self.lower(v) for v in values], [self.upper(v) for v in values]
-            at.lower = _pick(min, low, needs_both=True)
-            at.upper = _pick(max, high, needs_both=True)
+            at.lower = _pick(min, low, every=True)
+            at.upper = _pick(max, high, every=True)
             at.arbitrary = any(self.has_arbitrary(v) for v in values)
         return result
 
@@ -300,10 +304,6 @@ class Facts:
             known = self.easily(claim, scope) or self.refute((-claim - 1,), scope)
             scope.proven[claim] = known
         return known
-
-    def prove_any(self, cases: Cases, scope: Scope) -> bool:
-        """Whether one of the alternatives could be shown to hold."""
-        return any(all(self.prove(claim, scope) for claim in facts) for facts in cases)
 
     def refute(self, claims: Conjunction, scope: Scope) -> bool:
         """Whether ``claims`` (each at least zero) were shown to contradict the facts in scope."""
@@ -502,8 +502,9 @@ def _atoms(cases: Cases) -> set[int]:
     return {a for facts in cases for fact in facts for a in fact.atoms}
 
 
-def _pick(pick: object, values: list[int | None], needs_both: bool) -> int | None:
+def _pick(
+    pick: Callable[[list[int]], int], values: list[int | None], every: bool
+) -> int | None:
+    """Return ``pick`` of the known values; None without one, or without one of ``every``."""
     known = [v for v in values if v is not None]
-    if not known or (needs_both and len(known) < len(values)):
-        return None
-    return min(known) if pick is min else max(known)
+    return None if not known or (every and len(known) < len(values)) else pick(known)

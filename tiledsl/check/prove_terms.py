@@ -2,9 +2,12 @@
 
 A `Frame` is one program of a kernel, at one iteration of each loop and one lane of each tile. Two
 frames are two programs: what they read at equal indices is equal, all else is their own.
+
+Arithmetic on sizes, positions and parameters is taken to be exact: an index beyond i32 is the
+launch's to refuse. Arithmetic on what a tile has read wraps around where its type ends.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -16,6 +19,7 @@ from tiledsl.check.prove_facts import (
     TRUE,
     Cases,
     Facts,
+    Key,
     Scope,
     conjunction,
     disjunction,
@@ -203,8 +207,9 @@ class Frame:
         own = self.tag if tensor in self.written else ""
         return self.facts.arbitrary(("element", tensor, index, own), name + own, low, high)
 
-    def _unknown(self, key: Hashable, name: str, dtype: DType) -> Poly:
-        return self.facts.arbitrary((*_tuple(key), self.tag), name + self.tag, *_limits(dtype))
+    def _unknown(self, key: Key, name: str, dtype: DType) -> Poly:
+        """Return an integer of this program alone, of which only the type is known."""
+        return self.facts.arbitrary((*key, self.tag), name + self.tag, *_limits(dtype))
 
     # ---- arithmetic, of scalars and of tiles
 
@@ -319,7 +324,7 @@ class Frame:
         return found
 
     @property
-    def _here(self) -> tuple[Hashable, ...]:
+    def _here(self) -> Key:
         return (self.tag, *self.moved.items())
 
     def _value(self, value: ir.Value, scope: Scope) -> Poly | None:
@@ -471,7 +476,3 @@ def _limits(dtype: DType) -> tuple[int | None, int | None]:
         return None, None
     low, high = dtype.limits
     return int(low), int(high)
-
-
-def _tuple(key: Hashable) -> tuple[Hashable, ...]:
-    return key if isinstance(key, tuple) else (key,)
