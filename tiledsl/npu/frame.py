@@ -186,7 +186,7 @@ class Frame:
             lo, size = self.whole(axis.source)
         else:
             lo = self.scalar(axis.lo)
-            size = maximum(sub(self.scalar(axis.hi), lo), ZERO)
+            size = extent_of(lo, self.scalar(axis.hi))
         self._sizes(axis, lo, size)
 
     def _sizes(self, axis: Axis, start: Scalar, size: Scalar) -> None:
@@ -210,7 +210,7 @@ class Frame:
                 raise self.cannot(
                     axis.span, f"the grid range `{axis.name}` depends on another range or on data"
                 )
-        extent = maximum(sub(self.scalar(axis.hi), self.scalar(axis.lo)), ZERO)
+        extent = extent_of(self.scalar(axis.lo), self.scalar(axis.hi))
         tile = tile_of(axis, self.tiles)
         return extent if tile is None else ceil_div(extent, tile)
 
@@ -298,7 +298,7 @@ class Frame:
         count = self.elements(order)
         size = -(-count // 8) if dtype is DType.BOOL else count * dtype.size
         shape = f"{dtype}[{', '.join(a.name for a in order)}]"
-        base = self.buffer(_plain(name), npu.Memory.UB, size, shape, ring, shape)
+        base = self.buffer(identifier(name), npu.Memory.UB, size, shape, ring, shape)
         kind = DType.U8 if dtype is DType.BOOL else dtype
         ref = npu.Ref(base.buffer, kind, ZERO, base.slot)
         return Tile(ref, order, dtype, ring=base.buffer.slots > 1)
@@ -338,7 +338,25 @@ def _depends_on_grid(scalar: Scalar) -> bool:
             return False
 
 
-def _plain(name: str) -> str:
+def identifier(name: str) -> str:
     """Return ``name`` as an identifier."""
     clean = "".join(c if c.isalnum() else "_" for c in name).strip("_")
     return f"t{clean}" if not clean or clean[0].isdigit() else clean
+
+
+def extent_of(lo: Scalar, hi: Scalar) -> Scalar:
+    """Return ``max(hi - lo, 0)``."""
+    size = sub(hi, lo)
+    return size if _never_negative(size) else maximum(size, ZERO)
+
+
+def _never_negative(scalar: Scalar) -> bool:
+    match scalar:
+        case Dim():
+            return True
+        case Literal(value=value):
+            return value >= 0
+        case Apply(op="add" | "mul" | "floordiv" | "min" | "max", args=args):
+            return all(map(_never_negative, args))
+        case _:
+            return False

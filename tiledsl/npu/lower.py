@@ -17,6 +17,7 @@ from tiledsl.npu.place import Overflow, place
 from tiledsl.npu.prepare import prepare
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
+from tiledsl.npu.shape import canonical_order, labels_of, row_granule, row_split, spans_of, uses
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.scalar import (
@@ -60,6 +61,7 @@ class Lowering:
     spans: tuple[Axis, ...]
     last_use: dict[ir.Value, int]
     position: dict[int, int]
+    labels: dict[ir.Value, str]
     channels: dict[ir.Value, Channel] = field(default_factory=dict)
     uniform: list[str] | None = field(default_factory=list)
 
@@ -82,15 +84,15 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
 def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program:
     body = prepare(kernel.body)
     marks = partition(body)
-    rank = _rank(body)
-    position, last_use = _uses(body)
+    rank = canonical_order(body)
+    position, last_use = uses(body)
     shared = Lowering(
-        kernel, chip, plan, depth, body, marks, rank, _granule(body, marks, rank), None, _spans(body),
-        last_use, position,
+        kernel, chip, plan, depth, body, marks, rank, row_granule(body, marks, rank), None, spans_of(body),
+        last_use, position, labels_of(body),
     )  # fmt: skip
     both = marks.cube and marks.vector
     if both:
-        shared.split = _split(kernel, body, marks)
+        shared.split = row_split(kernel, body, marks)
         _open_channels(shared)
     cores: list[npu.CoreProgram] = []
     programs: Scalar = ONE
@@ -109,143 +111,7 @@ def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program
     )  # fmt: skip
 
 
-# ---- what the kernel is like --------------------------------------------------------------------
-
-
-def _rank(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
-    """Return the canonical order of axes: as stores have them, then products, then loads.
-
-    Each of them orders its axes; an order that contradicts an earlier one is left aside (that tile
-    is transposed).
-    """
-    after: dict[Axis, dict[Axis, None]] = {}
-
-    def reaches(a: Axis, b: Axis) -> bool:
-        return a is b or any(reaches(x, b) for x in after.get(a, ()))
-
-    def order(axes: Iterable[Axis]) -> None:
-        chain = list(dict.fromkeys(axes))
-        for axis in chain:
-            after.setdefault(axis, {})
-        if not any(reaches(b, a) for i, a in enumerate(chain) for b in chain[i + 1 :]):
-            for a, b in pairwise(chain):
-                after[a][b] = None
-
-    every = list(ir.statements(body))
-    for s in every:
-        if isinstance(s, ir.Store):
-            order(axis for i in s.index for axis, _ in i.terms)
-    for s in every:
-        if isinstance(s, ir.Contract):
-            left = [a for a in s.a.type.axes if a not in s.axes]
-            order((*left, *(a for a in s.b.type.axes if a not in s.axes)))
-    for s in every:
-        if isinstance(s, ir.Load):
-            order(axis for i in s.index for axis, _ in i.terms)
-    for s in every:
-        for value in ir.results(s):
-            order(value.type.axes)
-    rank: dict[Axis, int] = {}
-
-    def visit(axis: Axis) -> None:
-        if axis not in rank:
-            for follower in reversed(after[axis]):
-                visit(follower)
-            rank[axis] = -len(rank)
-
-    for axis in reversed(after):
-        visit(axis)
-    return rank
-
-
-def _granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, int]) -> int:
-    """Return the elements to whose multiple rows are padded: 32 bytes of the narrowest type."""
-    granule = 8
-    for s in ir.statements(body):
-        index = s.index if isinstance(s, ir.Load | ir.Store) else ()
-        axes = list(dict.fromkeys(a for i in index for a, _ in i.terms))
-        if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
-            granule = max(granule, 16)
-        kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]
-        if isinstance(s, ir.Store) and id(s) not in marks.skipped:
-            kinds.append(s.tensor.dtype)
-        for kind in kinds:
-            granule = max(granule, 32 // kind.size)
-    return granule
-
-
-def _uses(body: tuple[ir.Stmt, ...]) -> tuple[dict[int, int], dict[ir.Value, int]]:
-    """Number the statements; return their numbers and the last use of each value.
-
-    A use in a loop that its definition is not in counts at the loop's end.
-    """
-    position: dict[int, int] = {}
-    last_use: dict[ir.Value, int] = {}
-    depth_of: dict[ir.Value, int] = {}
-    clock = 0
-
-    def visit(steps: tuple[ir.Stmt, ...], depth: int) -> list[ir.Value]:
-        nonlocal clock
-        outside: list[ir.Value] = []
-        for s in steps:
-            clock += 1
-            position[id(s)] = clock
-            for operand in ir.operands(s):
-                if isinstance(operand, ir.Value):
-                    last_use[operand] = clock
-                    outside.append(operand)
-            inner: list[ir.Value] = []
-            match s:
-                case ir.For():
-                    inner = visit(s.body, depth + 1)
-                case ir.If():
-                    inner = visit(s.then, depth + 1) + visit(s.orelse, depth + 1)
-            clock += 1
-            for value in inner:
-                if depth_of.get(value, 0) <= depth:
-                    last_use[value] = clock
-                    outside.append(value)
-            for value in ir.results(s):
-                depth_of[value] = depth
-        return outside
-
-    visit(body, 0)
-    return position, last_use
-
-
-def _spans(body: tuple[ir.Stmt, ...]) -> tuple[Axis, ...]:
-    found: dict[Axis, None] = {}
-
-    def meet(axes: Iterable[Axis]) -> None:
-        for axis in axes:
-            if axis.kind == "span":
-                if axis.source is not None:
-                    meet((axis.source,))
-                found.setdefault(axis)
-
-    for s in ir.statements(body):
-        for value in ir.results(s):
-            meet(value.type.axes)
-        if isinstance(s, ir.Load | ir.Store):
-            meet(axis for i in s.index for axis, _ in i.terms)
-    return tuple(found)
-
-
-def _split(kernel: ir.Kernel, body: tuple[ir.Stmt, ...], marks: Partition) -> Axis | None:
-    """Return the grid range whose rows the two vector cores share: one that they never reduce."""
-    folded: set[Axis] = set()
-    for s in ir.statements(body):
-        if isinstance(s, ir.Reduce):
-            folded |= set(s.axes)
-        elif isinstance(s, ir.Scan):
-            folded.add(s.axis)
-    products = [set(v.type.axes) for v in marks.to_vector]
-    for axis in kernel.grid:
-        if axis.is_scalar or axis in folded:
-            continue
-        if all(axis in axes for axes in products):
-            return axis
-    return None
+# ---- hand-over -----------------------------------------------------------------------------------
 
 
 def _open_channels(shared: Lowering) -> None:
@@ -259,9 +125,7 @@ def _open_channels(shared: Lowering) -> None:
             )
         stride = -(-probe.limit(axes[1]) // 16) * 16
         rows = -(-probe.limit(axes[0]) // 16) * 16
-        name = probe.fresh(
-            "".join(c if c.isalnum() else "_" for c in value.name).strip("_") or "tile"
-        )
+        name = probe.fresh(shared.labels[value])
         workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
         shared.channels[value] = Channel(
             workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn"
@@ -385,7 +249,7 @@ class _Core:
         channel, frame = self.shared.channels[value], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
         self.tiles[value] = from_workspace(
-            frame, channel.place, channel.slot, value, channel.stride
+            frame, channel.place, channel.slot, value.type.axes, channel.stride
         )
         frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
         self.next_turn(channel)
@@ -602,7 +466,7 @@ class _Core:
             self.cubes.multiply(left, right, k, self.accumulators[var])
             return
         result = statement.result
-        accumulator = self.new_accumulator(result.name, result.type.dtype, m, n)
+        accumulator = self.new_accumulator(self.shared.labels[result], result.type.dtype, m, n)
         self.cubes.begin(accumulator)
         self.cubes.multiply(left, right, k, accumulator)
         self.deliver(result, accumulator)
@@ -644,7 +508,9 @@ class _Core:
             case ir.Load(result=value):
                 self.tiles[value] = load(frame, statement, statement.tensor.name)
             case ir.Positions(result=value, axis=axis):
-                tile = self.tiles[value] = frame.tile(value.name, value.type.axes, DType.I32)
+                tile = self.tiles[value] = frame.tile(
+                    self.shared.labels[value], value.type.axes, DType.I32
+                )
                 first = frame.start(axis)
                 self.vectors.emit(npu.Iota(tile.ref, first, frame.extent(tile.axes)))
             case ir.Compute(result=value):
@@ -696,7 +562,7 @@ class _Core:
                 same = tile.axes == axes and tile.dtype is value.type.dtype and not tile.ring
                 if dies and same and tile.dtype is not DType.BOOL:
                     return Tile(tile.ref, axes, tile.dtype, tile.padded)
-        return frame.tile(value.name, axes, value.type.dtype)
+        return frame.tile(self.shared.labels[value], axes, value.type.dtype)
 
     def is_free(self, value: ir.Value, heir: ir.Value) -> bool:
         """Whether ``heir`` may take the place of ``value``, which dies with this statement.
@@ -745,7 +611,7 @@ class _Core:
         alias = Tile(tile.ref, tile.axes, tile.dtype, tile.padded)
         if not changes:
             return alias
-        copy = self.frame.tile(value.name, tile.axes, tile.dtype)
+        copy = self.frame.tile(var.name, tile.axes, tile.dtype)
         self.vectors.copy(alias, copy)
         return copy
 

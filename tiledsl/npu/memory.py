@@ -34,11 +34,11 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
 
 
 def from_workspace(
-    frame: Frame, place: npu.Workspace, slot: Scalar, value: ir.Value, stride: int
+    frame: Frame, place: npu.Workspace, slot: Scalar, axes: tuple[Axis, ...], stride: int
 ) -> Tile:
     """Emit the copy of a product from a workspace slot; rows are ``stride`` elements apart."""
-    axes = frame.order(value.type.axes)
-    tile = frame.tile(value.name, axes, place.dtype, ring=True)
+    axes = frame.order(axes)
+    tile = frame.tile(place.name.removesuffix("_handed"), axes, place.dtype, ring=True)
     strides: dict[Axis, Scalar] = {axes[-1]: ONE, axes[0]: integer(stride)}
     offset = mul(frame_rows(frame, axes[0]), stride)
     _copy_in(frame, tile, npu.Global(place, offset, slot), strides, axes)

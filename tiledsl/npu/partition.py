@@ -75,8 +75,9 @@ def partition(body: tuple[ir.Stmt, ...]) -> Partition:
             marks.vector = True
     marks.vector = marks.vector or bool(marks.to_cube)
     products = {p.result for p in marks.products}
-    for value in live:
-        source = defined[value]
+    for value, source in defined.items():
+        if value not in live:
+            continue
         cube_read = isinstance(source, ir.Read) and source.var in marks.accumulators
         if value in products or cube_read:
             marks.to_vector[value] = None

@@ -185,11 +185,11 @@ def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tupl
     """Return the flags within one turn, and where queues need a barrier."""
     edges: list[_Edge] = []
     barriers: list[tuple[int, Queue]] = []
-    last_barrier: dict[Queue, int] = {}
     knows: dict[Queue, dict[Queue, int]] = {q: {} for q in Queue}
     knew: list[dict[Queue, dict[Queue, int]]] = []
     for j, here in enumerate(touched):
         needed: dict[Pair, int] = {}
+        alone: dict[Queue, int] = {}
         for i in range(j):
             for x in touched[i]:
                 for y in here:
@@ -197,9 +197,8 @@ def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tupl
                         continue
                     if x.queue is not y.queue:
                         needed[x.queue, y.queue] = i
-                    elif _in_step(x, y) and last_barrier.get(x.queue, 0) <= i:
-                        last_barrier[x.queue] = j
-                        barriers.append((j, x.queue))
+                    elif _in_step(x, y):
+                        alone[x.queue] = i
         for (src, dst), i in sorted(needed.items(), key=lambda item: -item[1]):
             if knows[dst].get(src, -1) >= i:
                 continue
@@ -207,6 +206,10 @@ def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tupl
             knows[dst][src] = i
             for queue, node in knew[i][src].items():
                 knows[dst][queue] = max(knows[dst].get(queue, -1), node)
+        for queue, i in alone.items():
+            if knows[queue].get(queue, -1) < i:
+                knows[queue][queue] = j - 1
+                barriers.append((j, queue))
         knew.append({q: dict(k) for q, k in knows.items()})
     return edges, barriers
 

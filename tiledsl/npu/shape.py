@@ -1,0 +1,170 @@
+"""What a kernel is like, as far as the NPU lowering asks: orders of axes, granules, lives, spans."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from tiledsl import ir
+from tiledsl.npu.partition import Partition
+from tiledsl.scalar import Axis
+from tiledsl.types import DType
+
+
+def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
+    """Return the canonical order of axes: as stores have them, then products, then loads.
+
+    Each of them orders its axes; an order that contradicts an earlier one is left aside (that tile
+    is transposed).
+    """
+    after: dict[Axis, dict[Axis, None]] = {}
+
+    def reaches(a: Axis, b: Axis) -> bool:
+        return a is b or any(reaches(x, b) for x in after.get(a, ()))
+
+    def order(axes: Iterable[Axis]) -> None:
+        chain = list(dict.fromkeys(axes))
+        for axis in chain:
+            after.setdefault(axis, {})
+        if not any(reaches(b, a) for i, a in enumerate(chain) for b in chain[i + 1 :]):
+            for a, b in pairwise(chain):
+                after[a][b] = None
+
+    every = list(ir.statements(body))
+    for s in every:
+        if isinstance(s, ir.Store):
+            order(axis for i in s.index for axis, _ in i.terms)
+    for s in every:
+        if isinstance(s, ir.Contract):
+            left = [a for a in s.a.type.axes if a not in s.axes]
+            order((*left, *(a for a in s.b.type.axes if a not in s.axes)))
+    for s in every:
+        if isinstance(s, ir.Load):
+            order(axis for i in s.index for axis, _ in i.terms)
+    for s in every:
+        for value in ir.results(s):
+            order(value.type.axes)
+    rank: dict[Axis, int] = {}
+
+    def visit(axis: Axis) -> None:
+        if axis not in rank:
+            for follower in reversed(after[axis]):
+                visit(follower)
+            rank[axis] = -len(rank)
+
+    for axis in reversed(after):
+        visit(axis)
+    return rank
+
+
+def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, int]) -> int:
+    """Return the elements to whose multiple rows are padded: 32 bytes of the narrowest type."""
+    granule = 8
+    for s in ir.statements(body):
+        index = s.index if isinstance(s, ir.Load | ir.Store) else ()
+        axes = list(dict.fromkeys(a for i in index for a, _ in i.terms))
+        if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
+            granule = max(granule, 16)
+        stored = isinstance(s, ir.Load)
+        kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]
+        kinds = [k for k in kinds if stored or k is not DType.BOOL]  # a mask is no bytes
+        if isinstance(s, ir.Store) and id(s) not in marks.skipped:
+            kinds.append(s.tensor.dtype)
+        for kind in kinds:
+            granule = max(granule, 32 // kind.size)
+    return granule
+
+
+def uses(body: tuple[ir.Stmt, ...]) -> tuple[dict[int, int], dict[ir.Value, int]]:
+    """Number the statements; return their numbers and the last use of each value.
+
+    A use in a loop that its definition is not in counts at the loop's end.
+    """
+    position: dict[int, int] = {}
+    last_use: dict[ir.Value, int] = {}
+    depth_of: dict[ir.Value, int] = {}
+    clock = 0
+
+    def visit(steps: tuple[ir.Stmt, ...], depth: int) -> list[ir.Value]:
+        nonlocal clock
+        outside: list[ir.Value] = []
+        for s in steps:
+            clock += 1
+            position[id(s)] = clock
+            for operand in ir.operands(s):
+                if isinstance(operand, ir.Value):
+                    last_use[operand] = clock
+                    outside.append(operand)
+            inner: list[ir.Value] = []
+            match s:
+                case ir.For():
+                    inner = visit(s.body, depth + 1)
+                case ir.If():
+                    inner = visit(s.then, depth + 1) + visit(s.orelse, depth + 1)
+            clock += 1
+            for value in inner:
+                if depth_of.get(value, 0) <= depth:
+                    last_use[value] = clock
+                    outside.append(value)
+            for value in ir.results(s):
+                depth_of[value] = depth
+        return outside
+
+    visit(body, 0)
+    return position, last_use
+
+
+def spans_of(body: tuple[ir.Stmt, ...]) -> tuple[Axis, ...]:
+    found: dict[Axis, None] = {}
+
+    def meet(axes: Iterable[Axis]) -> None:
+        for axis in axes:
+            if axis.kind == "span":
+                if axis.source is not None:
+                    meet((axis.source,))
+                found.setdefault(axis)
+
+    for s in ir.statements(body):
+        for value in ir.results(s):
+            meet(value.type.axes)
+        if isinstance(s, ir.Load | ir.Store):
+            meet(axis for i in s.index for axis, _ in i.terms)
+    return tuple(found)
+
+
+def row_split(kernel: ir.Kernel, body: tuple[ir.Stmt, ...], marks: Partition) -> Axis | None:
+    """Return the grid range whose rows the two vector cores share: one that they never reduce."""
+    folded: set[Axis] = set()
+    for s in ir.statements(body):
+        if isinstance(s, ir.Reduce):
+            folded |= set(s.axes)
+        elif isinstance(s, ir.Scan):
+            folded.add(s.axis)
+    products = [set(v.type.axes) for v in marks.to_vector]
+    for axis in kernel.grid:
+        if axis.is_scalar or axis in folded:
+            continue
+        if all(axis in axes for axes in products):
+            return axis
+    return None
+
+
+def labels_of(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, str]:
+    """Return a name for people for each value: its own, or what makes it."""
+    labels: dict[ir.Value, str] = {}
+    for s in ir.statements(body):
+        match s:
+            case ir.Compute(op=op):
+                word = op.name
+            case ir.Reduce(reduction=reduction) | ir.Scan(reduction=reduction):
+                word = reduction.name
+            case ir.Contract():
+                word = "product"
+            case ir.Read(var=var):
+                word = var.name
+            case ir.Load(tensor=tensor):
+                word = tensor.name
+            case _:
+                word = type(s).__name__.lower()
+        for value in ir.results(s):
+            own = value.name.lstrip("%")
+            labels[value] = own if own[:1].isalpha() else word
+    return labels
