@@ -65,7 +65,8 @@ void WholeReduce(Type type, Fold fold, bool value_only, const Place &dst, const 
         for (int64_t done = 0, b = 0; done < mask * size; done += kBlock, ++b)
             in.Read("src", src, (r * repeat_stride + b * block_stride) * kBlock,
                     std::min(kBlock, mask * size - done));
-    const int64_t src_bytes = ((repeats - 1) * repeat_stride + 7 * block_stride) * kBlock + kBlock;
+    const int64_t last_block = (mask * size - 1) / kBlock;  // the mask keeps what is read within it
+    const int64_t src_bytes = ((repeats - 1) * repeat_stride + last_block * block_stride + 1) * kBlock;
     const int64_t dst_bytes = ((repeats - 1) * dst_stride + 1) * size;
     if (repeats > 0) in.Require(!Overlap(dst, dst_bytes, src, src_bytes), "dst overlaps src");
     for (int64_t r = 0; r < repeats; ++r) in.Write("dst", dst, r * dst_stride * size, size);
