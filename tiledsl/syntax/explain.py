@@ -151,7 +151,7 @@ def _known_slips(m: Mistake) -> Diagnostic | None:
     if m.text in _UPDATES and m.before.endswith("]") and "=" in m.accepted:
         return UpdateOfElement(m.span, " ".join(m.before.split()), m.text.rstrip("=") + "=")
     if m.kind == "=":
-        condition = m.before.split(None, 1)[0] in ("if", "elif", "assert", "where", "for")
+        condition = m.before.startswith(("if ", "elif ", "assert ", "where ", "for "))
         if m.in_brackets or condition:
             return WrongEquals(m.span, "=", m.in_brackets)
     if m.kind == "==" and "=" in m.accepted:

@@ -44,6 +44,7 @@ MAX_BRACKETS = 100
 MAX_LEVELS = 60
 MAX_NAME = 200
 LONG_LINE = 200
+MAX_ERRORS = 50
 
 # Neither control characters nor those that reorder a line for the eye stand in text.
 _TEXT = r"[^\x00-\x08\x0a-\x1f\x7f\u202a-\u202e\u2066-\u2069]"
@@ -57,6 +58,16 @@ def keywords() -> frozenset[str]:
 
 class GiveUp(Exception):  # noqa: N818
     """What comes after would make no sense; why is in the report."""
+
+
+class Findings(Report):
+    """A report that gives up when there is more in it than anyone reads."""
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep ``diagnostic``, or raise `GiveUp`."""
+        if len(self.found) >= MAX_ERRORS:
+            raise GiveUp
+        super().add(diagnostic)
 
 
 class Lexer:
@@ -74,7 +85,7 @@ class Lexer:
         self.long_lines: list[int] = []
         self.string_open = False
         self._position = 1 if source.text.startswith("\ufeff") else 0
-        self._line_start = self._position
+        self.line_start = self._position
         self._fresh = True
         self._levels = [0]
         self._tab_seen = False
@@ -83,11 +94,14 @@ class Lexer:
     def resume_after(self, offset: int) -> None:
         """Go on at the line below ``offset``, outside all brackets."""
         end = self.source.text.find("\n", offset)
-        self.resume_at(len(self.source.text) if end < 0 else end + 1)
+        self._resume(len(self.source.text) if end < 0 else end + 1)
 
     def resume_at(self, offset: int) -> None:
         """Go on at the start of the line that ``offset`` is in, outside all brackets."""
-        self._position = self._line_start = self.source.text.rfind("\n", 0, offset) + 1
+        self._resume(self.source.text.rfind("\n", 0, offset) + 1)
+
+    def _resume(self, offset: int) -> None:
+        self._position = self.line_start = offset
         self._fresh = True
         self.brackets.clear()
 
@@ -108,7 +122,7 @@ class Lexer:
                     if last - first > LONG_LINE:
                         self.long_lines.append(first)
                     yield NEWLINE, last, last
-                self._line_start = end
+                self.line_start = end
                 continue
             if group == "comment":
                 self.comments.append((start, end))
@@ -134,7 +148,7 @@ class Lexer:
                         span = Span(self.source, start, end)
                         self.report.add(TooMuch(span, "letters of a name", MAX_NAME))
                         kind = WRONG
-                elif self.brackets and start == self._line_start and kind in ITEMS - {"const"}:
+                elif self.brackets and start == self.line_start and kind in ITEMS - {"const"}:
                     kind = UNCLOSED
             elif group != "mark":
                 kind = group or ""
@@ -151,10 +165,10 @@ class Lexer:
             last = end
 
     def _indent(self, start: int, last: int) -> Iterator[Token]:
-        indentation = self.source.text[self._line_start : start]
+        indentation = self.source.text[self.line_start : start]
         if "\t" in indentation:
             if not self._tab_seen:  # one is enough: they come in files full
-                at = self._line_start + indentation.index("\t")
+                at = self.line_start + indentation.index("\t")
                 self.report.add(TabInIndentation(Span(self.source, at, at + 1)))
                 self._tab_seen = True
             indentation = indentation.expandtabs(4)
@@ -166,7 +180,7 @@ class Lexer:
             yield INDENT, start, start
         while width < levels[-1]:
             if width > levels[-2]:
-                span = Span(self.source, self._line_start, start)
+                span = Span(self.source, self.line_start, start)
                 self.report.add(UnevenIndentation(span, width, (levels[-2], levels[-1])))
                 if levels[-1] - width <= width - levels[-2]:
                     break
@@ -210,8 +224,8 @@ class Lexer:
             else:
                 span = Span(self.source, end, end + 1)
                 found = UnexpectedCharacter(span, text[end])
-        if self._rejected != self._line_start:  # one character in a line calls for the next
-            self._rejected = self._line_start
+        if self._rejected != self.line_start:  # one character in a line calls for the next
+            self._rejected = self.line_start
             self.report.add(found)
         return span.end
 

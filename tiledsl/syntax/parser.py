@@ -24,7 +24,7 @@ from tiledsl.syntax.automaton import (
     rows,
 )
 from tiledsl.syntax.errors import TooMuch, Unreadable
-from tiledsl.syntax.lexer import SOFT, GiveUp, Lexer, Token
+from tiledsl.syntax.lexer import SOFT, Findings, GiveUp, Lexer, Token
 from tiledsl.syntax.recovery import Recovery
 from tiledsl.syntax.table import END, table
 
@@ -36,7 +36,7 @@ def parse(source: Source) -> tree.File:
     """Return the tree of ``source``, or raise a `CompileError` with every mistake in it."""
     if len(source.text) > MAX_FILE_BYTES:
         raise CompileError([_too_large(source)])
-    report = Report()
+    report = Findings()
     lexer = Lexer(source, report)
     collecting = gc.isenabled()
     gc.disable()  # a tree has no cycles, and looking for them takes a quarter of the time

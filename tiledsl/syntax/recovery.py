@@ -21,8 +21,6 @@ from tiledsl.syntax.explain import Mistake, explain
 from tiledsl.syntax.lexer import DEDENT, INDENT, NEWLINE, UNCLOSED, WRONG, Lexer, Token
 from tiledsl.syntax.table import END, table
 
-MAX_ERRORS = 50
-
 # What a mistake is taken for: one of the parts that a body repeats.
 _LINES = ("stmt", "where_", "op_stmt", "directive", "check", "item")
 _WITHOUT_NEWLINE = ("where_", "op_stmt", "directive", "check")
@@ -65,8 +63,6 @@ class Recovery:
         An empty list says that there is no use in going on.
         """
         kind, start, _ = token
-        if len(self.report.found) >= MAX_ERRORS:
-            return []
         base, line = self._line(start)
         bracket = self._unclosed(token, line)
         found: Diagnostic | None = None
@@ -155,17 +151,19 @@ class Recovery:
     def _skip_line(self, token: Token, indentation: int) -> Token:
         """Return the token after the logical line of ``token``."""
         lexer = self.lexer
+        line = lexer.line_start
         while token[0] not in (NEWLINE, INDENT, DEDENT):
             if token[0] == END:
                 if not lexer.brackets:
                     return token
                 lexer.brackets.clear()
             token = next(self.tokens)
-            kind, start, _ = token
-            shallow = kind not in (")", "]") and self._indentation(start) <= indentation
-            if lexer.brackets and shallow and self._starts_line(start):
-                lexer.resume_at(start)
-                token = NEWLINE, start, start
+            if lexer.brackets and lexer.line_start != line:
+                kind, start, _ = token
+                line = lexer.line_start
+                if start - line <= indentation and kind not in (")", "]"):
+                    lexer.resume_at(start)
+                    token = NEWLINE, start, start
         return next(self.tokens) if token[0] == NEWLINE else token
 
     def _skip_block(self) -> Token:
