@@ -196,7 +196,8 @@ class Clocks:
         owner = self.order.shadows[out.space].owner
         bad = np.broadcast_to(bad, (out.shape[0], out.shape[1] * out.share))
         if out.share > 1:  # a byte of a mask counts as written if one of its bits is
-            bad = bad.reshape(out.shape[0], out.shape[1], out.share).all(axis=2)
+            grouped = bad.reshape(out.shape[0], out.shape[1], out.share)
+            bad = np.asarray(grouped.all(axis=2))
         for byte in range(out.size):
             window = _elements(owner, out._replace(start=out.start + byte))
             np.copyto(window, 0, where=bad)

@@ -1,26 +1,87 @@
 """One run in the simulator, and what it tells."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from tiledsl.chips import Chip
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
-from tiledsl.simulator.core import prepare
+from tiledsl.simulator.core import Line, prepare
+from tiledsl.simulator.hazards import Hazard, HazardError, check_launch
 from tiledsl.simulator.places import Number
+from tiledsl.simulator.timing import Timing, measure
 from tiledsl.simulator.values import classes, load, run_values
+
+_LINES = 5  # of the .tile file that a report names
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a run took."""
+    """What a run took: ``cycles`` of the core clock from launch to end."""
 
-    cycles: float
-    microseconds: float
+    program: Program = field(repr=False)
+    chip: Chip = field(repr=False)
+    timing: Timing = field(repr=False)
+    hazards: tuple[Hazard, ...] = ()
+
+    @property
+    def cycles(self) -> float:
+        """Cycles of the core clock, the launch included."""
+        return self.timing.cycles
+
+    @property
+    def microseconds(self) -> float:
+        """The same as time."""
+        return self.chip.microseconds(self.timing.cycles)
 
     def report(self) -> str:
         """Return the figures for people."""
-        return ""
+        timing = self.timing
+        head = (
+            f"{self.program.name} on {self.chip.name}: {timing.cycles:,.0f} cycles, "
+            f"{self.microseconds:,.2f} µs; {timing.programs:,} programs on {timing.blocks} "
+            f"{'block' if timing.blocks == 1 else 'blocks'}"
+        )
+        parts = [[head], self._busy(), self._moved(), self._peaks(), self._lines()]
+        return "\n".join(line for part in parts for line in part) + "\n"
+
+    def _busy(self) -> list[str]:
+        share = [
+            (name, cycles / max(self.timing.cycles, 1.0))
+            for name, cycles in self.timing.busy.items()
+        ]
+        return ["  busy, of the slowest core"] + [
+            f"    {name:12} {part:6.1%}  {'#' * round(min(part, 1) * 40)}" for name, part in share
+        ]
+
+    def _moved(self) -> list[str]:
+        seconds = self.microseconds / 1e6
+        return ["  bytes moved"] + [
+            f"    {path:12} {amount:15,.0f}  {amount / seconds / 1e9:9,.1f} GB/s"
+            for path, amount in self.timing.moved.items()
+            if path != "scratch"
+        ]
+
+    def _peaks(self) -> list[str]:
+        capacity = self.chip.capacity
+        return ["  on-chip memory, at most"] + [
+            f"    {name:12} {peak:15,}  of {capacity[name]:,}"
+            for name, peak in self.timing.peaks.items()
+        ]
+
+    def _lines(self) -> list[str]:
+        found = sorted(self.timing.lines.items(), key=lambda item: -item[1][1])[:_LINES]
+        whole = sum(time for _, time in self.timing.lines.values()) or 1.0
+        return ["  lines with the most work"] + [
+            f"    {self._where(line):24} {time / whole:6.1%}  {count:,.0f} instructions"
+            for line, (count, time) in found
+        ]
+
+    def _where(self, line: Line) -> str:
+        name = self.program.span.source.name.rsplit("/", 1)[-1]
+        return f"{name}:{line}" if isinstance(line, int) else line.rsplit("/", 1)[-1]
 
 
 def simulate(
@@ -33,8 +94,22 @@ def simulate(
     hazards: bool = False,
     cores: int | None = None,
 ) -> Simulation:
-    """Run ``program`` on ``arrays``, in place."""
-    launch = prepare(program, arrays, dims, scalars)
+    """Run ``program`` on ``arrays``, in place, and count its cycles on ``chip``.
+
+    With ``hazards`` its order is checked first; a `HazardError` tells what is wrong. ``cores`` is
+    the number of blocks, at most; all that the chip has if it is not given.
+    """
+    flat = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    launch = prepare(program, flat, dims, scalars)
     runnable = load(program)
-    run_values(runnable, launch, classes(runnable, launch))
-    return Simulation(0.0, 0.0)
+    groups = classes(runnable, launch)
+    if hazards:
+        found = check_launch(runnable, launch)
+        if found:
+            raise HazardError(found)
+    timing = measure(runnable, launch, chip, groups, cores)
+    run_values(runnable, launch, groups)
+    for name, array in arrays.items():
+        if flat[name] is not array and array.flags.writeable:
+            array[...] = flat[name].reshape(array.shape)
+    return Simulation(program, chip, timing)

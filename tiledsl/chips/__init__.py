@@ -21,16 +21,18 @@ class Cost:
 class Transfer:
     """What a path between memories costs, seen from one core.
 
-    A transfer keeps its queue busy for ``bytes_per_cycle``, with ``row`` cycles more for each row
-    (``row_unaligned`` where rows do not start at multiples of 512 B), at least ``issue``; the data
-    have arrived ``latency`` cycles after that.
+    A transfer keeps its queue busy for its bytes at ``bytes_per_cycle`` and ``row`` cycles for each
+    row, at least for ``issue``; the data have arrived ``latency`` cycles after that. Of what the
+    cores share, global memory, each row takes ``row_bytes`` more than it has (``unaligned_bytes``
+    where rows do not start at multiples of 512 B).
     """
 
     bytes_per_cycle: float
     latency: float
     issue: float = 0.0
     row: float = 0.0
-    row_unaligned: float = 0.0
+    row_bytes: float = 0.0
+    unaligned_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
