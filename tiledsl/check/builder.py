@@ -9,7 +9,7 @@ from tiledsl.check.errors import AlreadyBound, Finding, ReservedName, UnknownNam
 from tiledsl.check.modules import Definition, Module
 from tiledsl.check.names import RESERVED_VALUES
 from tiledsl.check.terms import Affine, Term
-from tiledsl.diagnostics import Report
+from tiledsl.diagnostics import Diagnostic, Report
 from tiledsl.ops import OPS
 from tiledsl.scalar import Axis, Scalar, Tensor
 from tiledsl.source import Span
@@ -83,6 +83,8 @@ class Builder:
     module: Module
     walkers: Walkers
     report: Report = field(default_factory=Report)
+    ended: dict[str, Span] = field(default_factory=dict)
+    unused: list[UnusedName] = field(default_factory=list)
     said: set[tuple[type[Finding], str, int, int]] = field(default_factory=set)
     scope: Scope = field(default_factory=Scope)
     bodies: list[list[ir.Stmt]] = field(default_factory=lambda: [[]])
@@ -121,6 +123,13 @@ class Builder:
             told = replace(diagnostic, calls=self.calls) if self.calls else diagnostic
             self.report.found.append(told)
 
+    def findings(self) -> list[Diagnostic]:
+        """Return what was wrong; names that nobody reads only where nothing else is."""
+        if not self.report.errors:
+            for warning in self.unused:
+                self.error(warning)
+        return self.report.found
+
     # ---- names
 
     def look(self, name: tree.Name) -> Meaning | None:
@@ -134,7 +143,8 @@ class Builder:
         if name.id in DTYPES:
             return DTYPES[name.id]
         known = (*self.scope.visible(), *self.module.consts)
-        self.error(UnknownName(name.span, name.id, known))
+        ended = self.ended.get(name.id)
+        self.error(UnknownName(name.span, name.id, known, ended))
         # Said once for each block: later uses are the same mistake.
         self.scope.names[name.id] = Bound(BROKEN, "an unknown name", name.span)
         return None
@@ -152,6 +162,7 @@ class Builder:
             if first.kind != "an unknown name":
                 first.used = True
                 self.error(AlreadyBound(name.span, name.id, first.kind, first.span))
+            self.scope.names[name.id] = Bound(BROKEN, kind, name.span)
             return
         elif name.id in self.module.consts:
             where = self.module.consts[name.id].item.name.span
@@ -184,9 +195,11 @@ class Builder:
     def close_scope(self) -> None:
         """Leave the innermost scope; warn about names that nobody read."""
         for name, bound in self.scope.names.items():
-            if bound.watched and not bound.used and not isinstance(bound.meaning, Broken):
-                word = {"a value": "value", "a range": "range", "state": "state"}[bound.kind]
-                self.error(UnusedName(bound.span, name, word))
+            if not isinstance(bound.meaning, Broken):
+                self.ended[name] = bound.span
+                if bound.watched and not bound.used:
+                    word = {"a value": "value", "a range": "range", "state": "state"}[bound.kind]
+                    self.unused.append(UnusedName(bound.span, name, word, calls=self.calls))
         assert self.scope.parent is not None
         self.scope = self.scope.parent
 

@@ -51,4 +51,13 @@ def elaborate_kernel(
         item.doc,
         item.span,
     )
-    return kernel, b.report.found
+    return kernel, b.findings()
+
+
+def check_constants(module: Module) -> list[Diagnostic]:
+    """Return what is wrong with the constants of a file, whether they are used or not."""
+    b = Builder(module, WALKERS)
+    for name, definition in module.consts.items():
+        if definition.module is module:
+            constant(b, name)
+    return b.findings()

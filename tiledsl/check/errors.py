@@ -58,6 +58,8 @@ class UnknownName(Finding):
     code: ClassVar[str] = "N101"
     name: str
     known: tuple[str, ...] = field(compare=False)
+    inner: Span | None = field(default=None, compare=False)  # where a block that is over binds it
+    hint: str = ""
 
     @property
     def message(self) -> str:
@@ -70,9 +72,18 @@ class UnknownName(Finding):
         return "nothing in scope is called so"
 
     @property
+    def reasons(self) -> tuple[tuple[Span | None, str], ...]:
+        """Point at a binding in a block that is over."""
+        if self.inner is None:
+            return ()
+        return ((self.inner, f"this `{self.name}` ends with its block"),)
+
+    @property
     def help(self) -> str | None:
-        """Offer the nearest name."""
-        return near(self.name, self.known)
+        """Tell of state, or offer the nearest name."""
+        if self.inner is not None:
+            return f"declare state before the block: `var {self.name}: f32[...] = ...`"
+        return near(self.name, self.known) or self.hint or None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def elaborate_op(
         item.doc,
         item.span,
     )
-    return graph, b.report.found
+    return graph, b.findings()
 
 
 class _Steps:
@@ -209,7 +209,7 @@ class _Steps:
                     good = False
             else:
                 dtype = DTYPES.get(wanted, argument.dtype)
-            if dtype is not argument.dtype:
+            if good and dtype is not argument.dtype:
                 self.mismatch(node.span, kernel, param, str(dtype), str(argument.dtype))
                 good = False
         for name, generic in names.items():

@@ -179,6 +179,8 @@ def _names(node: object) -> list[tree.Name]:
             return [name]
         case tree.Call(args=args):
             return _names(args)
+        case tree.Index():  # `k[0]` is no size, and is reported where sizes are read
+            return []
         case tree.Node():
             fields = node.__dataclass_fields__
             return [n for f in fields if f != "span" for n in _names(getattr(node, f))]

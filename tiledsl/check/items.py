@@ -1,4 +1,4 @@
-"""References, schedules and tests: every name in them means something."""
+"""References, functions, schedules and tests: every name in them means something."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,7 +29,9 @@ def check_items(module: Module) -> list[Diagnostic]:
             case tree.Reference(name=name):
                 header = _header(module, name.id)
                 if header is not None:
-                    found += _Reference(module, header, item).check()
+                    found += _reference(module, header, item)
+            case tree.Fn():
+                found += _function(module, item)
             case tree.Schedule(name=name):
                 if name.id in module.kernels:
                     kernel = module.kernels[name.id]
@@ -56,70 +58,86 @@ def _dims(item: tree.Kernel | tree.Op) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n for n in names if n not in params and n not in BUILT_IN_FUNCTIONS))
 
 
-# ---- references ---------------------------------------------------------------------------------
+# ---- references and functions -------------------------------------------------------------------
 
 
-@dataclass
-class _Reference:
-    """One reference, and the names that mean something in it so far."""
+def _reference(
+    module: Module, item: tree.Kernel | tree.Op, reference: tree.Reference
+) -> list[Finding]:
+    types = {g.name.id for g in item.generics}
+    names = _Names(module, types)
+    names.known |= {p.name.id for p in (*item.params, *item.outputs)}
+    names.known |= {*_dims(item), *types}
+    names.known |= _free_indices(item, reference.body, names.known, names.found)
+    names.body(reference.body)
+    stored = {n.tensor.id for n in walk(reference.body) if isinstance(n, tree.Store)}
+    missing = tuple(o.name.id for o in item.outputs if o.name.id not in stored)
+    if missing:
+        names.found.append(NotStated(reference.name.span, reference.name.id, missing))
+    return names.found
 
-    module: Module
-    item: tree.Kernel | tree.Op
-    reference: tree.Reference
-    found: list[Finding] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
 
-    def check(self) -> list[Finding]:
-        kernel = self.item
-        self.names |= {p.name.id for p in (*kernel.params, *kernel.outputs)}
-        self.names |= {*_dims(kernel), *(g.name.id for g in kernel.generics)}
-        self.names |= {*self.module.consts, *RESERVED_VALUES, *TYPE_NAMES}
-        self.names |= set(self.free_indices())
-        self.body(self.reference.body)
-        stored = {n.tensor.id for n in walk(self.reference.body) if isinstance(n, tree.Store)}
-        missing = tuple(o.name.id for o in kernel.outputs if o.name.id not in stored)
-        if missing:
-            name = self.reference.name
-            self.found.append(NotStated(name.span, name.id, missing))
-        return self.found
+def _function(module: Module, fn: tree.Fn) -> list[Finding]:
+    """Return the unknown names in a function, which no kernel may ever call."""
+    names = _Names(module, set())
+    names.known |= {p.id for p in fn.params}
+    if isinstance(fn.body, tuple):
+        names.body(fn.body)
+    else:
+        names.expression(fn.body)
+    return names.found
 
-    def free_indices(self) -> Iterator[str]:
-        """Yield the names that index a dim bare; report those that index two."""
-        item = self.item
-        shapes = {p.name.id: p.type.dims or () for p in (*item.params, *item.outputs)}
-        left: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
-        right: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
-        declared: set[str] = set()
-        for node in walk(self.reference.body):
-            match node:
-                case tree.Store(tensor=tree.Name(id=name), indices=indices):
-                    uses = left
-                case tree.Index(base=tree.Name(id=name), indices=indices):
-                    uses = right
-                case tree.Range(name=range_name):
-                    declared.add(range_name.id)
-                    continue
-                case tree.Over(name=over, domain=domain) if domain is not None:
-                    declared.add(over.id)
-                    continue
-                case tree.Bind(names=names):
-                    declared.update(n.id for n in names)
-                    continue
-                case _:
-                    continue
-            for index, size in zip(indices, shapes.get(name, ()), strict=False):
-                if isinstance(index, tree.Name) and index.id not in self.names:
-                    uses.setdefault(index.id, []).append((index, size))
-        for index_name in {**left, **right}:
-            if index_name in declared:
+
+def _free_indices(
+    item: tree.Kernel | tree.Op, body: tuple[tree.Stmt, ...], known: set[str], found: list[Finding]
+) -> set[str]:
+    """Return the names that index a dim bare; report those that index two."""
+    shapes = {p.name.id: p.type.dims or () for p in (*item.params, *item.outputs)}
+    left: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
+    right: dict[str, list[tuple[tree.Name, tree.Node]]] = {}
+    declared: set[str] = set()
+    indices_found: set[str] = set()
+    for node in walk(body):
+        match node:
+            case tree.Store(tensor=tree.Name(id=name), indices=indices):
+                uses = left
+            case tree.Index(base=tree.Name(id=name), indices=indices):
+                uses = right
+            case tree.Range(name=range_name):
+                declared.add(range_name.id)
                 continue
-            places = left.get(index_name) or right[index_name]
-            sizes = list(dict.fromkeys(size.span.text for _, size in places))
-            kinds = {_plain(size) for _, size in places}
-            if len(kinds) > 1:
-                first = next(i for i, size in places if _plain(size) != _plain(places[0][1]))
-                self.found.append(FreeIndex(first.span, index_name, tuple(sizes)))
-            yield index_name
+            case tree.Over(name=over, domain=domain) if domain is not None:
+                declared.add(over.id)
+                continue
+            case tree.Bind(names=names):
+                declared.update(n.id for n in names)
+                continue
+            case _:
+                continue
+        for index, size in zip(indices, shapes.get(name, ()), strict=False):
+            if isinstance(index, tree.Name) and index.id not in known:
+                uses.setdefault(index.id, []).append((index, size))
+    for index_name in {**left, **right}:
+        if index_name in declared:
+            continue
+        places = left.get(index_name) or right[index_name]
+        sizes = list(dict.fromkeys(size.span.text for _, size in places))
+        kinds = {_plain(size) for _, size in places}
+        if len(kinds) > 1:
+            first = next(i for i, size in places if _plain(size) != _plain(places[0][1]))
+            found.append(FreeIndex(first.span, index_name, tuple(sizes)))
+        indices_found.add(index_name)
+    return indices_found
+
+
+class _Names:
+    """The names that mean something so far in a body, and those that do not."""
+
+    def __init__(self, module: Module, types: set[str]) -> None:
+        self.module = module
+        self.types = types
+        self.known: set[str] = {*module.consts, *RESERVED_VALUES, *TYPE_NAMES}
+        self.found: list[Finding] = []
 
     def body(self, nodes: tuple[tree.Stmt, ...]) -> None:
         for node in nodes:
@@ -129,17 +147,17 @@ class _Reference:
         match node:
             case tree.Bind(names=names, value=value):
                 self.expression(value)
-                self.names |= {n.id for n in names}
+                self.known |= {n.id for n in names}
             case tree.Var(name=name, value=value):
                 self.expression(value)
-                self.names.add(name.id)
+                self.known.add(name.id)
             case tree.SpanStmt(ranges=ranges) | tree.Grid(ranges=ranges):
                 for part in ranges:
                     self.expression(part.domain)
-                    self.names.add(part.name.id)
+                    self.known.add(part.name.id)
             case tree.For(range=part, body=body):
                 self.expression(part.domain)
-                self.names.add(part.name.id)
+                self.known.add(part.name.id)
                 self.body(body)
             case tree.If(arms=arms, orelse=orelse):
                 for condition, arm in arms:
@@ -153,23 +171,22 @@ class _Reference:
         """Report unknown names inside; ``over i in D`` brings one for the inside of its call."""
         match node:
             case tree.Name(id=name):
-                if name not in self.names:
-                    self.names.add(name)  # said once
-                    self.found.append(UnknownName(node.span, name, tuple(self.names - {name})))
+                if name not in self.known:
+                    self.known.add(name)  # said once
+                    self.found.append(UnknownName(node.span, name, tuple(self.known - {name})))
             case tree.Call(function=function, args=args, over=over, into=into):
                 known = (*self.module.fns, *BUILT_IN_FUNCTIONS, *TYPE_NAMES)
-                types = {g.name.id for g in self.item.generics}
-                if function.id not in known and function.id not in types:
+                if function.id not in known and function.id not in self.types:
                     self.found.append(UnknownFunction(function.span, function.id, known))
                 for part in over:
                     if part.domain is not None:
                         self.expression(part.domain)
-                declared = {p.name.id for p in over if p.domain is not None} - self.names
-                self.names |= declared
+                declared = {p.name.id for p in over if p.domain is not None} - self.known
+                self.known |= declared
                 for part in over:
                     self.expression(part.name)
                 self.expression(args)
-                self.names -= declared
+                self.known -= declared
                 if into is not None:
                     self.expression(into)
             case tree.Node():

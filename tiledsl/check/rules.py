@@ -73,7 +73,8 @@ def elementwise(
     if dtype is DType.BOOL and row.family != "compare":
         place = next(p for t, p in zip(terms, places, strict=True) if dtype_of(t) is DType.BOOL)
         hint = f"write `i32({_flat(place)})`" if row.family == "arithmetic" else "use `and`, `or`"
-        b.error(WrongOperand(place, row.infix or op, "numbers", "bool", hint))
+        name = "-" if op == "neg" else row.infix or op
+        b.error(WrongOperand(place, name, "numbers", "bool", hint))
         return None
     cast = [convert(b, t, dtype, p) for t, p in zip(terms, places, strict=True)]
     return make(b, op, cast, result, span)

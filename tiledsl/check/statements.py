@@ -176,8 +176,10 @@ def _assign(b: Builder, node: tree.Bind, var: ir.Var) -> None:
 def _augment(b: Builder, node: tree.Augment) -> None:
     bound = b.scope.find(node.name.id)
     if bound is None:
+        name = node.name.id
         known = tuple(n for n in b.scope.visible() if _is_var(b.scope.find(n)))
-        b.error(UnknownName(node.name.span, node.name.id, known))
+        hint = f"declare it first: `var {name}: f32[...] = 0`"
+        b.error(UnknownName(node.name.span, name, known, b.ended.get(name), hint))
         b.scope.names[node.name.id] = Bound(BROKEN, "an unknown name", node.name.span)
         use_names(b, node.value)
         return

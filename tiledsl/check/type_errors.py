@@ -73,7 +73,8 @@ class WrongOperand(Finding):
     @property
     def message(self) -> str:
         """Say what is wanted and what came."""
-        return f"`{self.op}` takes {self.wanted}, not `{self.type}`"
+        subject = self.op if " " in self.op else f"`{self.op}`"
+        return f"{subject} takes {self.wanted}, not `{self.type}`"
 
     @property
     def label(self) -> str:
@@ -265,7 +266,8 @@ class ProductTypes(Finding):
     @property
     def help(self) -> str | None:
         """Spell the casts."""
-        return f"cast one side: `{self.right}(...)` on the left or `{self.left}(...)` on the right"
+        left, right = (t.partition("[")[0] for t in (self.left, self.right))
+        return f"cast one side: `{right}(...)` on the left or `{left}(...)` on the right"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import cycle, islice, product
 
 from tiledsl import ir
-from tiledsl.check.elaborate import elaborate
+from tiledsl.check.elaborate import check_constants, elaborate
 from tiledsl.check.items import check_items
 from tiledsl.check.modules import Module
 from tiledsl.check.prove import prove
@@ -23,6 +23,8 @@ def check_module(module: Module) -> list[Diagnostic]:
     Warnings are among them. Each mistake stands there once, though many types may show it.
     """
     found = _Findings()
+    for diagnostic in check_constants(module):
+        found.add(diagnostic)
     for name in module.own:
         _check_kernel(module, name, found)
     for diagnostic in check_items(module):
