@@ -8,7 +8,6 @@ dims join when their intervals touch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from tiledsl import scalar as sc
 from tiledsl.check.bounds import Access
@@ -78,81 +77,79 @@ class _Store:
 
     def __init__(self, frame: Frame, launch: Scope, access: Access) -> None:
         self.frame = frame.other("")
-        self.launch = launch
         self.access = access
+        # Each range with the scope around it, in which it may still be empty.
+        self.around: dict[sc.Axis, Scope] = {}
+        self.scope = launch
 
     def intervals(self) -> list[Interval] | None:
         """Return an interval a dim, or None where that is not known."""
         access, frame = self.access, self.frame
         if any(i.gather is not None for i in access.index):
             return None
-        axes: list[sc.Axis] = []
-        scope = self.launch
         for step in access.path:
             if isinstance(step, tuple):
                 return None  # a store under a condition may not happen
-            if not self._runs(step, scope):
-                return None
-            axes.append(step)
-            scope = frame.enter(step, scope)
-        for axis in access.lanes:
-            if axis not in axes:
-                axes.append(axis)
-        scope = frame.lanes(access.lanes, scope)
+            self.around[step] = self.scope
+            self.scope = frame.enter(step, self.scope)
+        for axis in sorted(access.lanes, key=lambda lane: lane.name):
+            self.around.setdefault(axis, self.scope)
+        self.scope = frame.lanes(access.lanes, self.scope)
         used: set[sc.Axis] = set()
         result = []
         for index in access.index:
-            here = frame.index(index, scope)
-            own = {a for a in axes if not self._position(a, scope).atoms.isdisjoint(here.atoms)}
-            if used & own:
+            here = frame.index(index, self.scope)
+            if any(not self._position(a).atoms.isdisjoint(here.atoms) for a in used):
                 return None
-            free = [a for a in axes if a not in used]
-            grown = self._grown(Interval(here, here + 1), free, used, scope)
+            grown = self._grown(Interval(here, here + 1), used)
             if grown is None:
                 return None
             result.append(grown)
-        return result
+        idle = [axis for axis in self.around if axis not in used]
+        return result if all(self._runs(a) for a in idle) else None
 
-    def _runs(self, axis: sc.Axis, scope: Scope) -> bool:
-        """Whether the range has a position wherever it is met, unless the dim that it runs over."""
-        own = self.frame.scalar(axis.hi, scope) - self.frame.scalar(axis.lo, scope)
-        in_index = any(axis is a for i in self.access.index for a in _axes(i.terms, i.offset))
-        return in_index or self.frame.facts.prove(own - 1, scope)
+    def _position(self, axis: sc.Axis) -> Poly:
+        return self.frame.range(axis, self.scope).position
 
-    def _position(self, axis: sc.Axis, scope: Scope) -> Poly:
-        return self.frame.range(axis, scope).position
+    def _runs(self, axis: sc.Axis) -> bool:
+        """Whether the range has a position wherever it is met."""
+        scope = self.around[axis]
+        extent = self.frame.scalar(axis.hi, scope) - self.frame.scalar(axis.lo, scope)
+        return self.frame.facts.prove(extent - 1, scope)
 
-    def _grown(
-        self, interval: Interval, axes: list[sc.Axis], used: set[sc.Axis], scope: Scope
-    ) -> Interval | None:
-        """Return the interval that all positions cover, one range after the other, inner first."""
+    def _grown(self, interval: Interval, used: set[sc.Axis]) -> Interval | None:
+        """Return what all positions cover, one range after the other, inner ones first.
+
+        Ranges that another dim has ``used`` stay: the interval is the same for all of those.
+        """
         facts, frame = self.frame.facts, self.frame
-        for axis in reversed(axes):
-            if not (self._plain(interval.low, scope) and self._plain(interval.high, scope)):
-                return None
-            (at,) = self._position(axis, scope).atoms
-            if at not in interval.low.atoms | interval.high.atoms:
-                continue
+        for axis in reversed([a for a in self.around if a not in used]):
             low, high = interval.low, interval.high
-            first, last = frame.scalar(axis.lo, scope), frame.scalar(axis.hi, scope) - 1
-            if not facts.prove(high - low.replace({at: atom(at) + 1}), scope):
+            if not (self._plain(low) and self._plain(high)):
                 return None
-            low, high = low.replace({at: first}), high.replace({at: last})
-            backwards = interval.low.replace({at: first}) - interval.high.replace({at: first - 1})
-            if not facts.prove(last - first, scope) and not facts.prove(backwards, scope):
+            (at,) = self._position(axis).atoms
+            if at not in low.atoms | high.atoms:
+                continue
+            if not facts.prove(high - low.replace({at: atom(at) + 1}), self.scope):
                 return None
-            interval = Interval(low, high)
+            around = self.around[axis]
+            first = frame.scalar(axis.lo, around)
+            last = frame.scalar(axis.hi, around) - 1
+            interval = Interval(low.replace({at: first}), high.replace({at: last}))
+            if not facts.prove(last - first, around):
+                # Then an empty range must leave an empty interval.
+                rise = high - high.replace({at: atom(at) - 1})
+                before = high.replace({at: first - 1})
+                if at in rise.atoms or not (
+                    facts.prove(rise, around) and facts.prove(interval.low - before, around)
+                ):
+                    return None
             used.add(axis)
         return interval
 
-    def _plain(self, poly: Poly, scope: Scope) -> bool:
+    def _plain(self, poly: Poly) -> bool:
         """Whether only positions that stand in ``poly`` itself vary from program to program."""
         facts = self.frame.facts
         return all(
             facts.atoms[a].kind in _VARYING or facts.sources(a) <= _CONSTANT for a in poly.atoms
         )
-
-
-def _axes(terms: tuple[tuple[sc.Axis, sc.Scalar], ...], offset: sc.Scalar) -> set[sc.Axis]:
-    named = (s.axis for s in sc.walk(offset) if isinstance(s, sc.Position | sc.Start | sc.End))
-    return set(chain((axis for axis, _ in terms), named))
