@@ -101,7 +101,7 @@ class Chip:
     @property
     def cube_types(self) -> tuple[str, ...]:
         """The element types that the cube multiplies."""
-        return tuple(self.cube_macs)
+        return tuple(name for name, macs in self.cube_macs.items() if macs)
 
     def microseconds(self, cycles: float) -> float:
         """Return how long ``cycles`` of the core clock take."""

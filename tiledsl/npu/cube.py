@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
-from tiledsl.npu.frame import Frame, Loop
+from tiledsl.npu.frame import Frame, Loop, Tile
 from tiledsl.scalar import (
     ONE, ZERO, Axis, Literal, Local, Scalar, add, apply, integer, maximum, minimum, mul, round_up, sub,
 )  # fmt: skip
@@ -61,7 +61,7 @@ class Cubes:
     ) -> Matrix:
         """Emit the copy of ``rows`` x ``cols`` elements to L1."""
         frame = self.frame
-        if dtype not in INPUTS:
+        if dtype not in INPUTS or dtype.value not in frame.products:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
         c0 = 32 // dtype.size
         size = _up(frame.limit(rows), 16) * _up(frame.limit(cols), max(16, c0)) * dtype.size
@@ -71,6 +71,30 @@ class Cubes:
         height, width = frame.whole(rows)[1], frame.whole(cols)[1]
         self.emit(npu.LoadNz(ref, source, height, width, stride, round_up(height, 16)))
         return Matrix(ref, rows, cols)
+
+    def feed(self, tile: Tile) -> Matrix:
+        """Emit the copy of a tile from UB to L1, on a unified core."""
+        frame, dtype = self.frame, tile.dtype
+        if dtype.value not in frame.products:
+            raise frame.cannot(frame.span, f"a matrix product of {dtype}")
+        rows, cols = tile.axes
+        c0 = 32 // dtype.size
+        size = _up(frame.limit(rows), 16) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        base = frame.buffer("fed", npu.Memory.L1, size, f"{dtype}[{rows.name}, {cols.name}]")
+        ref = npu.Ref(base.buffer, dtype)
+        height = round_up(frame.size(rows), 16)
+        view = npu.View(tile.ref, "full", frame.pitch(cols))
+        self.emit(npu.Feed(ref, view, frame.size(rows), frame.size(cols), height))
+        return Matrix(ref, rows, cols)
+
+    def drain(self, accumulator: Accumulator, tile: Tile) -> None:
+        """Emit the copy of the accumulator to UB, on a unified core."""
+        frame = self.frame
+        m, n = accumulator.m, accumulator.n
+        room = _up(frame.limit(m), 16) * _up(frame.limit(n), 16) * 4
+        scratch = replace(frame.buffer("fractals", npu.Memory.UB, room), dtype=tile.dtype)
+        view = npu.View(tile.ref, "full", frame.pitch(n))
+        self.emit(npu.Drain(view, accumulator.ref, scratch, frame.size(m), frame.size(n)))
 
     def accumulator(self, name: str, dtype: DType, m: Axis, n: Axis, ring: bool) -> Accumulator:
         """Return a new accumulator, to be declared fresh."""

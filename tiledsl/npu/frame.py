@@ -54,7 +54,7 @@ class Tile:
 
 @dataclass
 class Frame:
-    """The state of lowering for one core."""
+    """The state of lowering for one core; ``products`` are the element types of the cube."""
 
     kernel: ir.Kernel
     target: str
@@ -62,6 +62,7 @@ class Frame:
     granule: int
     rank: Mapping[Axis, int]
     split: Axis | None = None
+    products: tuple[str, ...] = ()
     steps: list[npu.Step] = field(default_factory=list)
     buffers: dict[str, npu.Buffer] = field(default_factory=dict)
     owners: dict[str, Loop] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
-from tiledsl.npu.errors import OverCapacity
+from tiledsl.npu.errors import NotOnTarget, OverCapacity
 from tiledsl.npu.frame import Frame, Loop, Tile
 from tiledsl.npu.memory import copy_out, from_workspace, frame_rows, load, store
 from tiledsl.npu.partition import Partition, partition
@@ -82,25 +82,26 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
 
 
 def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program:
+    _storable(kernel, chip)
     body = prepare(kernel.body)
-    marks = partition(body)
+    marks = partition(body, unified=not chip.separate)
     rank = canonical_order(body)
     position, last_use = uses(body)
+    granule = row_granule(body, marks, rank)
+    if marks.cube and not chip.separate:
+        granule = max(granule, 16)  # L0C comes to UB in fractals
     shared = Lowering(
-        kernel, chip, plan, depth, body, marks, rank, row_granule(body, marks, rank), None, spans_of(body),
+        kernel, chip, plan, depth, body, marks, rank, granule, None, spans_of(body),
         last_use, position, labels_of(body),
     )  # fmt: skip
-    both = marks.cube and marks.vector
+    both = marks.cube and marks.vector and chip.separate
     if both:
         shared.split = row_split(kernel, body, marks)
         _open_channels(shared)
     cores: list[npu.CoreProgram] = []
     programs: Scalar = ONE
-    if marks.cube:
-        core, programs = _Core(shared, npu.Core.CUBE, both).run()
-        cores.append(core)
-    if marks.vector or not marks.cube:
-        core, programs = _Core(shared, npu.Core.VECTOR, both).run()
+    for kind in _kinds(marks, chip):
+        core, programs = _Core(shared, kind, both).run()
         cores.append(core)
     return npu.Program(
         name=kernel.name, chip=chip.name, tensors=(*kernel.tensors, *kernel.tables),
@@ -109,6 +110,24 @@ def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program
         uniform=tuple(shared.uniform) if shared.uniform is not None else None,
         doc=kernel.doc, span=kernel.span,
     )  # fmt: skip
+
+
+def _kinds(marks: Partition, chip: Chip) -> tuple[npu.Core, ...]:
+    """Return the kinds of cores that have work."""
+    if not chip.separate:
+        return (npu.Core.UNIFIED,)
+    if not marks.cube:
+        return (npu.Core.VECTOR,)
+    return (npu.Core.CUBE, npu.Core.VECTOR) if marks.vector else (npu.Core.CUBE,)
+
+
+def _storable(kernel: ir.Kernel, chip: Chip) -> None:
+    """Reject element types that the chip does not have."""
+    if chip.separate:
+        return
+    for tensor in kernel.tensors:
+        if tensor.dtype is DType.BF16:
+            raise CompileError([NotOnTarget(tensor.span, chip.name, "bf16", "use f16 or f32")])
 
 
 # ---- hand-over -----------------------------------------------------------------------------------
@@ -155,8 +174,9 @@ class _Core:
         self.marks = shared.marks
         split = shared.split if core is npu.Core.VECTOR else None
         self.frame = Frame(
-            shared.kernel, shared.chip.name, shared.plan.tiles, shared.granule, shared.rank, split
-        )
+            shared.kernel, shared.chip.name, shared.plan.tiles, shared.granule, shared.rank, split,
+            shared.chip.cube_types,
+        )  # fmt: skip
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
         self.tiles: dict[ir.Value, Tile] = {}
         self.vars: dict[ir.Var, Tile] = {}
@@ -166,6 +186,7 @@ class _Core:
         self.loops: list[Loop] = []
         self.block: tuple[ir.Stmt, ...] = ()
         self.on_vector = core is npu.Core.VECTOR
+        self.unified = core is npu.Core.UNIFIED
 
     def run(self) -> tuple[npu.CoreProgram, Scalar]:
         """Return the core's program, and the number of grid programs."""
@@ -321,6 +342,8 @@ class _Core:
 
     def shared_first(self) -> npu.Core:
         """Return the core that names the classes; the one on which the row split is visible."""
+        if self.unified:
+            return npu.Core.UNIFIED
         return npu.Core.VECTOR if self.marks.vector or not self.marks.cube else npu.Core.CUBE
 
     # ---- statements ------------------------------------------------------------------------------
@@ -336,10 +359,11 @@ class _Core:
                     self.loop(statement)
                 case ir.If():
                     self.branch(statement)
-                case _ if self.on_vector:
-                    self.vector(statement)
                 case _:
-                    self.cube(statement)
+                    if not self.on_vector:
+                        self.cube(statement)
+                    if self.on_vector or self.unified:
+                        self.vector(statement)
         self.block = outer
 
     def loop(self, statement: ir.For) -> None:
@@ -472,9 +496,9 @@ class _Core:
         self.deliver(result, accumulator)
 
     def matrix(self, value: ir.Value) -> Matrix:
-        if value in self.marks.to_cube:
-            return self.receive_matrix(value)
-        return self.matrices[value]
+        if value not in self.marks.to_cube:
+            return self.matrices[value]
+        return self.cubes.feed(self.tiles[value]) if self.unified else self.receive_matrix(value)
 
     def deliver(self, value: ir.Value, accumulator: Accumulator) -> None:
         """Write a finished product to where it is used."""
@@ -486,6 +510,10 @@ class _Core:
                 raise self.frame.cannot(statement.span, "a product stored across its rows")
             target = npu.Global(statement.tensor, offset)
             self.cubes.store(accumulator, target, strides[accumulator.m], statement.tensor.dtype)
+        elif value in self.marks.to_vector and self.unified:
+            tile = self.frame.tile(self.shared.labels[value], value.type.axes, value.type.dtype)
+            self.cubes.drain(accumulator, tile)
+            self.tiles[value] = tile
         elif value in self.marks.to_vector:
             self.send_product(value, accumulator)
 
@@ -497,7 +525,8 @@ class _Core:
         if isinstance(statement, ir.Contract | ir.Read):
             value = statement.result
             if value in marks.to_vector:
-                self.receive_tile(value)
+                if not self.unified:
+                    self.receive_tile(value)
                 return
         if id(statement) in marks.skipped:
             return
@@ -536,7 +565,7 @@ class _Core:
                 what = type(statement).__name__.lower()
                 raise frame.cannot(statement.span, f"`{what}`")
         for value in needed:
-            if value in marks.to_cube:
+            if value in marks.to_cube and not self.unified:
                 self.send_tile(value)
 
     def split_store(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:

@@ -46,8 +46,11 @@ class Partition:
         return bool(self.products)
 
 
-def partition(body: tuple[ir.Stmt, ...]) -> Partition:
-    """Return who does what in a prepared kernel."""
+def partition(body: tuple[ir.Stmt, ...], *, unified: bool = False) -> Partition:
+    """Return who does what in a prepared kernel.
+
+    A unified core has no path from L0C to global memory: every product goes by its vector unit.
+    """
     marks = Partition()
     every = list(ir.statements(body))
     marks.products = [s for s in every if isinstance(s, ir.Contract)]
@@ -58,7 +61,8 @@ def partition(body: tuple[ir.Stmt, ...]) -> Partition:
             if isinstance(operand, ir.Value):
                 users.setdefault(operand, []).append(statement)
     _find_accumulators(marks, every, defined, users)
-    _find_direct_stores(marks, every, users)
+    if not unified:
+        _find_direct_stores(marks, every, users)
     for product in marks.products:
         for side in (product.a, product.b):
             source = defined[side]

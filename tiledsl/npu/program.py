@@ -429,6 +429,35 @@ class Fixpipe(Instruction):
     dtype: DType
 
 
+@dataclass(frozen=True, slots=True)
+class Drain(Instruction):
+    """V, on a unified core: L0C (Nz) to UB, row-major: element (r, c) of the tile that `Mmad` wrote.
+
+    ``dst`` is full, of the same type; ``scratch`` has room for whole fractals of the tile. Ascend
+    C: ``DataCopy`` from CO1, then rows of 16 within UB. Columns up to a multiple of 16 are written.
+    """
+
+    dst: View
+    src: Ref
+    scratch: Ref
+    m: Scalar
+    n: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Feed(Instruction):
+    """MTE3, on a unified core: UB, row-major, to L1, NZ, as `LoadNz` leaves it.
+
+    Whole groups of C0 columns are copied: what stands behind ``cols`` in a row goes along.
+    """
+
+    dst: Ref
+    src: View
+    rows: Scalar
+    cols: Scalar
+    dst_rows: Scalar
+
+
 # ---- synchronisation ----------------------------------------------------------------------------
 
 
@@ -527,7 +556,7 @@ class Comment(Instruction):
 Step = (
     CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select | Spread
     | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | LoadNz | LoadA | LoadB | Mmad
-    | Fixpipe | SetFlag | WaitFlag | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
+    | Fixpipe | Drain | Feed | SetFlag | WaitFlag | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
 )  # fmt: skip
 
 
@@ -585,7 +614,7 @@ def queue_of(step: Step) -> Queue | None:
     match step:
         case CopyIn() | LoadNz():
             return Queue.MTE2
-        case CopyOut():
+        case CopyOut() | Feed():
             return Queue.MTE3
         case LoadA() | LoadB():
             return Queue.MTE1
@@ -624,6 +653,10 @@ def operands(step: Step) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
             return (mask,), (a, b) if isinstance(b, Ref) else (a,)
         case Select(dst=dst, mask=mask, a=a, b=b):
             return (dst,), (mask, a, b) if isinstance(b, Ref) else (mask, a)
+        case Drain(dst=out, src=src, scratch=scratch):
+            return (out.ref, scratch), (src,)
+        case Feed(dst=dst, src=view):
+            return (dst,), (view.ref,)
         case RowReduce(dst=dst, src=view, scratch=scratch):
             return (dst, scratch), (view.ref,)
         case ColReduce(dst=dst, src=view):
