@@ -7,7 +7,7 @@ from tiledsl.backends.backend import render
 from tiledsl.npu.program import Program
 
 HERE = Path(__file__).parent
-HEADERS = ("tiledsl_ascend.h", "tiledsl_scalar.h")
+HEADERS = ("tiledsl_ascend.h", "tiledsl_cube.h", "tiledsl_scalar.h")
 
 
 def emit(program: Program) -> dict[str, str]:

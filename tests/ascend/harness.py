@@ -116,7 +116,9 @@ def random(dtype: DType, *shape: int, seed: int = 0) -> Array:
     rng = np.random.default_rng(seed)
     if dtype.is_float:
         return np.asarray(rng.uniform(-4, 4, shape).astype(dtype.numpy))
-    return np.asarray(rng.integers(0 if not dtype.is_signed else -90, 90, shape).astype(dtype.numpy))
+    return np.asarray(
+        rng.integers(0 if not dtype.is_signed else -90, 90, shape).astype(dtype.numpy)
+    )
 
 
 def same(got: Array, want: Array, tolerance: float = 0.0) -> None:
@@ -125,4 +127,3 @@ def same(got: Array, want: Array, tolerance: float = 0.0) -> None:
     if got.dtype in narrow:
         got, want = got.astype(np.float32), want.astype(np.float32)
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
-

@@ -12,7 +12,15 @@ from tiledsl.scalar import Dim, Literal, Scalar, integer, round_up
 from tiledsl.types import DType
 
 F16, BF16, F32, I32, I8 = DType.F16, DType.BF16, DType.F32, DType.I32, DType.I8
-SIZES = ((1, 1, 1), (16, 16, 16), (17, 33, 5), (1, 65, 40), (65, 33, 129), (40, 8, 72), (100, 47, 88))
+SIZES = (
+    (1, 1, 1),
+    (16, 16, 16),
+    (17, 33, 5),
+    (1, 65, 40),
+    (65, 33, 129),
+    (40, 8, 72),
+    (100, 47, 88),
+)
 TRUE = Literal(True, DType.BOOL)
 M, NN, K = Dim("M"), Dim("N"), Dim("K")
 
@@ -89,7 +97,10 @@ def test_accumulation_over_tiles_of_k() -> None:
     left = bench.buffer("left", 256, F16, Memory.L0A)
     right = bench.buffer("right", 256, F16, Memory.L0B)
     out = bench.buffer("out", 256, F32, Memory.L0C)
-    x, y = bench.tensor("x", F16, integer(16), integer(64)), bench.tensor("y", F16, integer(64), integer(16))
+    x, y = (
+        bench.tensor("x", F16, integer(16), integer(64)),
+        bench.tensor("y", F16, integer(64), integer(16)),
+    )
     z = bench.tensor("z", F32, integer(16), integer(16), role="out")
     sixteen, many = integer(16), integer(64)
     body: list[npu.Step] = [
@@ -105,7 +116,10 @@ def test_accumulation_over_tiles_of_k() -> None:
             npu.Mmad(out, left, right, sixteen, sixteen, sixteen, Literal(step == 0, DType.BOOL)),
             *hand_over(Queue.M, Queue.MTE1),
         ]
-    body += [*hand_over(Queue.M, Queue.FIXP), npu.Fixpipe(npu.Global(z), out, sixteen, sixteen, sixteen, F32)]
+    body += [
+        *hand_over(Queue.M, Queue.FIXP),
+        npu.Fixpipe(npu.Global(z), out, sixteen, sixteen, sixteen, F32),
+    ]
     v, w, got = random(F16, 16, 64), random(F16, 64, 16, seed=1), np.zeros((16, 16), np.float32)
     run(bench.program(body, []), {"x": v, "y": w, "z": got}, {})
     same(got, v.astype(np.float32) @ w.astype(np.float32), 1e-4)

@@ -6,7 +6,17 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.ascend.harness import Bench, Flat, N, flat_program, hand_over, random, run, run_flat, same
+from tests.ascend.harness import (
+    Bench,
+    Flat,
+    N,
+    flat_program,
+    hand_over,
+    random,
+    run,
+    run_flat,
+    same,
+)
 from tiledsl.npu import program as npu
 from tiledsl.npu.program import Barrier, Queue, View
 from tiledsl.ops import convert
@@ -119,7 +129,10 @@ def test_fill(dtype: DType) -> None:
         [lambda s, out: [npu.Fill(dst=out, value=number(5, dtype), count=N)]], [dtype], dtype, ROOM
     )
     for count in COUNTS:
-        same(run_flat(program, [random(dtype, count)], dtype, count)[0], np.full(count, 5, dtype.numpy))
+        same(
+            run_flat(program, [random(dtype, count)], dtype, count)[0],
+            np.full(count, 5, dtype.numpy),
+        )
 
 
 @pytest.mark.parametrize("dtype", [F32, I32], ids=str)
@@ -264,7 +277,18 @@ def test_spread(dtype: DType) -> None:
 
 # ---- rows and columns ---------------------------------------------------------------------------
 
-SHAPES = ((0, 5), (3, 0), (1, 1), (1, 130), (7, 8), (257, 5), (300, 63), (70, 65), (2, 2056), (9, 200))
+SHAPES = (
+    (0, 5),
+    (3, 0),
+    (1, 1),
+    (1, 130),
+    (7, 8),
+    (257, 5),
+    (300, 63),
+    (70, 65),
+    (2, 2056),
+    (9, 200),
+)
 
 
 def pitch(cols: int, dtype: DType, unit: int = 0) -> int:
@@ -283,10 +307,9 @@ def two_dimensional(
     rows, cols, stride = Dim("R"), Dim("C"), Dim("P")
     block = 32 // dtype.size
     sizes = {"full": 19200, "row": 2100, "col": 300 * block, "one": block, "flat": 2100}
-    room = {k: (v if dtype.size == 4 else v) for k, v in sizes.items()}
     bench = Bench()
-    refs = [bench.buffer(f"source_{i}", room[k], dtype) for i, k in enumerate(sources)]
-    out = bench.buffer("result", room[result], dtype)
+    refs = [bench.buffer(f"source_{i}", sizes[k], dtype) for i, k in enumerate(sources)]
+    out = bench.buffer("result", sizes[result], dtype)
     spare = [bench.buffer("scratch", 19200, dtype)] if scratch else []
     body: list[npu.Step] = []
     for i, kind in enumerate(sources):
@@ -328,7 +351,9 @@ def view_of(kind: str, ref: npu.Ref, stride: Scalar) -> View:
 
 
 @pytest.mark.parametrize("dtype", [F16, F32], ids=str)
-@pytest.mark.parametrize("kinds", [("full", "col"), ("row", "full"), ("full", "one"), ("col", "row")])
+@pytest.mark.parametrize(
+    "kinds", [("full", "col"), ("row", "full"), ("full", "one"), ("col", "row")]
+)
 def test_binary_of_rows_and_columns(dtype: DType, kinds: tuple[str, str]) -> None:
     def make(
         s: Sequence[npu.Ref], out: npu.Ref, r: Scalar, c: Scalar, p: Scalar
@@ -358,7 +383,11 @@ def test_expand(dtype: DType, kind: str) -> None:
     for rows, cols in SHAPES:
         a, x = operand(kind, dtype, rows, cols, 0)
         got = np.zeros((rows, cols), dtype.numpy)
-        run(program, {"in_0": a, "out": got}, {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": 0})
+        run(
+            program,
+            {"in_0": a, "out": got},
+            {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": 0},
+        )
         same(got, x)
 
 
@@ -404,10 +433,16 @@ def test_col_reduce(dtype: DType, op: str) -> None:
     for rows, cols in ((0, 9), (1, 1), (5, 130), (3, 2000)):
         x = random(dtype, rows, cols)
         got = np.zeros(cols, dtype.numpy)
-        run(program, {"in_0": x, "out": got}, {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": cols})
+        run(
+            program,
+            {"in_0": x, "out": got},
+            {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": cols},
+        )
         want = x[0] if rows else np.ones(cols, dtype.numpy)
         for row in x[1:]:
-            want = getattr(np, {"add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}[op])(want, row)
+            want = getattr(
+                np, {"add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}[op]
+            )(want, row)
         same(got, want)
 
 
@@ -453,7 +488,13 @@ def test_copies_of_three_dimensions(dtype: DType) -> None:
         npu.CopyOut(npu.Global(y), ref, shape, (c, mul(a, c)), (outer, integer(inner)), c),
     ]
     program = bench.program(body, ["A", "B", "C", "W"])
-    for sizes in ((0, 2, 3, 4), (1, 1, 1, 1), (3, 5, 7, 9), (2, 30, unit, 40), (4, 3, 2 * unit + 1, 70)):
+    for sizes in (
+        (0, 2, 3, 4),
+        (1, 1, 1, 1),
+        (3, 5, 7, 9),
+        (2, 30, unit, 40),
+        (4, 3, 2 * unit + 1, 70),
+    ):
         na, nb, nc, nw = sizes
         values = random(dtype, na, nb, nw) if dtype is not BOOL else random(I8, na, nb, nw) > 0
         got = np.zeros((nb, na, nc), dtype.numpy)
@@ -462,12 +503,15 @@ def test_copies_of_three_dimensions(dtype: DType) -> None:
 
 
 def test_padding_and_many_rows() -> None:
-    rows = Dim("R")
+    rows, three, pad = Dim("R"), integer(3), ParamValue("pad", F32)
     bench = Bench()
     ref = bench.buffer("t", 41000, F32)
-    x, y = bench.tensor("x", F32, rows, integer(3)), bench.tensor("y", F32, rows, integer(8), role="out")
+    x, y = (
+        bench.tensor("x", F32, rows, integer(3)),
+        bench.tensor("y", F32, rows, integer(8), role="out"),
+    )
     body = [
-        npu.CopyIn(ref, npu.Global(x), (rows,), (integer(3),), (integer(8),), integer(3), ParamValue("pad", F32)),
+        npu.CopyIn(ref, npu.Global(x), (rows,), (three,), (integer(8),), three, pad),
         *hand_over(Queue.MTE2, Queue.MTE3),
         npu.CopyOut(npu.Global(y), ref, (), (), (), mul(rows, 8)),
     ]  # fmt: skip
