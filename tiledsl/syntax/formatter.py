@@ -149,6 +149,7 @@ class _Word:
 _OPERANDS = ("NAME", "NUMBER", "STRING", ")", "]")
 _BINARY = ("+", "-", "*", "/", "//", "%", "@", "**", "|", "^", "&", "<<", ">>")
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+_RESULTS, _OPENED = 8, 15
 _LINKS = {"..": 2, "over": 3, "into": 3, "else": 3, "if": 3, "and": 3, "or": 3}
 
 
@@ -167,7 +168,7 @@ def _words(tokens: list[Token], text: str) -> list[_Word]:
             cost = _break_cost(before, kind)
             cost = cost if cost is None else cost + 10 * len(opened)
         elif kind == ")" and kinds[place + 1 : place + 2] == ["->"]:
-            cost = 8  # between what goes in and what comes out
+            cost = _RESULTS  # between what goes in and what comes out
         gap = " " if place and _spaced(kinds, place) else ""
         words.append(_Word(text[start:end], gap, cost))
         if kind in ("(", "["):
@@ -184,8 +185,10 @@ def _kinds(tokens: list[Token], text: str) -> list[str]:
         operand = before in _OPERANDS
         if kind == "NAME" and operand:
             kind = "update" if text[start:end] in ("max", "min") and after == "=" else "word"
-        elif kind == "NAME" and not place and after in ("NAME", "NUMBER", "STRING", "-", "<", "<="):
+        elif kind == "NAME" and not place and after in ("NUMBER", "STRING", "-", "<", "<="):
             kind = "word"
+        elif kind == "NAME" and not place and after == "NAME" and tokens[2:3] != []:
+            kind = "NAME" if tokens[2][0] == "=" else "word"
         elif kind == "where":
             kind = "NAME" if place else "word"
         elif (kind in ("+", "-", "~") and not operand) or (kind == "*" and before in ("[", ",")):
@@ -231,27 +234,48 @@ def _spaced(kinds: list[str], place: int) -> bool:
 
 
 def _fill(words: list[_Word], margin: str, deeper: str) -> Iterator[str]:
-    """Yield lines that hold as much as fits, each broken where that is cheapest."""
-    first = 0
-    while True:
-        lead = deeper if first else margin
-        width, place = len(lead) + len(words[first].text), first + 1
-        best: int | None = None
-        while place < len(words):
-            word = words[place]
-            width += len(word.gap) + len(word.text)
-            if width > WIDTH and best is not None:
-                break
-            if word.cost is not None and (
-                best is None or word.cost <= (words[best].cost or 0) or width > WIDTH
-            ):
-                best = place
-            place += 1
-        if best is None or (place == len(words) and width <= WIDTH):
-            yield lead + _join(words[first:])
-            return
-        yield lead + _join(words[first:best])
-        first = best
+    """Yield lines that fit `WIDTH`: two, if that keeps a bracket whole, else as full as may be."""
+    lead, first = margin, 0
+    half = _in_two(words, margin, deeper)
+    while half is None and (after := _end_of_line(words, first, len(lead))) is not None:
+        yield lead + _join(words[first:after])
+        lead, first = deeper, after
+    if half:
+        yield margin + _join(words[:half])
+        lead, first = deeper, half
+    yield lead + _join(words[first:])
+
+
+def _in_two(words: list[_Word], margin: str, deeper: str) -> int | None:
+    """Return where to break so that two lines do; 0 when one does."""
+    total = sum(len(word.gap) + len(word.text) for word in words)
+    if len(margin) + total <= WIDTH:
+        return 0
+    found: int | None = None
+    head = len(margin)
+    for place, word in enumerate(words):
+        tail = len(deeper) + total - head + len(margin) - len(word.gap)
+        if word.cost in (_RESULTS, _OPENED) and head <= WIDTH and tail <= WIDTH:
+            if word.cost == _RESULTS:
+                return place
+            found = place
+        head += len(word.gap) + len(word.text)
+    return found
+
+
+def _end_of_line(words: list[_Word], first: int, width: int) -> int | None:
+    """Return which word starts the next line, of those that fit the one that is cheapest."""
+    width += len(words[first].text)
+    best: int | None = None
+    for place in range(first + 1, len(words)):
+        word = words[place]
+        width += len(word.gap) + len(word.text)
+        if width > WIDTH and best is not None:
+            return best
+        cheaper = best is None or (word.cost or 0) <= (words[best].cost or 0)
+        if word.cost is not None and cheaper:
+            best = place
+    return best if width > WIDTH else None
 
 
 def _as_broken(line: _Line, words: list[_Word], text: str, margin: str, deeper: str) -> list[str]:
