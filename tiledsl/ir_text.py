@@ -32,6 +32,8 @@ from tiledsl.ir import (
     Store,
     Value,
     Var,
+    results,
+    statements,
 )
 from tiledsl.scalar import Axis, Scalar, Tensor
 
@@ -75,7 +77,15 @@ def _kernel(kernel: Kernel) -> Iterator[str]:
         yield f"  table {table.name}: {_tensor_type(table)}"
     if kernel.grid:
         yield f"  grid {', '.join(_domain(a) for a in kernel.grid)}"
+    for axis in _spans(kernel):
+        yield f"  span {_domain(axis)}"
     yield from _body(kernel.body, _Names(), "  ")
+
+
+def _spans(kernel: Kernel) -> dict[Axis, None]:
+    """Return the spans that the kernel's values have, in order of appearance."""
+    types = (v.type for s in statements(kernel.body) for v in results(s))
+    return {axis: None for type_ in types for axis in type_.axes if axis.kind == "span"}
 
 
 def _graph(graph: OpGraph) -> Iterator[str]:

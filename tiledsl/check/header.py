@@ -40,11 +40,13 @@ def header(b: Builder, item: tree.Kernel | tree.Op, binding: ir.Binding) -> Head
     facts, rest = _split(item.body)
     scalars = {p.name.id: _scalar(b, p, binding) for p in item.params if p.type.dims is None}
     dims = _dims(b, item)
-    inputs = {d for p in item.params for d in _named(p, dims)}
+    present = [p for p in item.params if p.name.id not in binding.absent]
+    inputs = {d for p in present for d in _named(p.type, dims)}
+    shown = inputs | {d for t in _results(item) for d in _named(t, dims)}
     pins = _pins(binding, dims, facts)
     for name, place in dims.items():
-        value = Literal(pins[name]) if name in pins else Dim(name)
-        b.bind(place, value, "a dim")
+        size = Literal(pins[name]) if name in pins else Dim(name)
+        b.bind(place, size if name in shown else Absent(name), "a dim")
     for name, _ in binding.pinned:
         if name not in dims:
             b.error(UnknownName(item.name.span, name, tuple(dims)))
@@ -59,7 +61,7 @@ def header(b: Builder, item: tree.Kernel | tree.Op, binding: ir.Binding) -> Head
             if tensor is not None:
                 params.append(tensor)
     outputs = [_output(b, p) for p in item.outputs]
-    free = tuple(d for d in dims if d not in pins)
+    free = tuple(d for d in dims if d in shown and d not in pins)
     defined = {d for d in free if d not in inputs}
     return Header(
         tuple(params),
@@ -142,8 +144,7 @@ def _default(b: Builder, param: tree.Param, dtype: DType | None) -> int | float 
 def _dims(b: Builder, item: tree.Kernel | tree.Op) -> dict[str, tree.Name]:
     """Return the names in shapes that are nothing else: the dims, in order of appearance."""
     found: dict[str, tree.Name] = {}
-    types = [p.type for p in (*item.params, *item.outputs)]
-    types += [s.type for s in item.body if isinstance(s, tree.Temp)]
+    types = [*(p.type for p in item.params), *_results(item)]
     tensors = {p.name.id for p in (*item.params, *item.outputs) if p.type.dims is not None}
     for type_ in types:
         for dim in type_.dims or ():
@@ -190,8 +191,14 @@ def _names(node: object) -> list[tree.Name]:
             return []
 
 
-def _named(param: tree.Param, dims: dict[str, tree.Name]) -> list[str]:
-    return [n.id for d in param.type.dims or () for n in _names(d) if n.id in dims]
+def _results(item: tree.Kernel | tree.Op) -> list[tree.Type]:
+    """Return the types of the outputs, and of an op's temporaries."""
+    temps = (s.type for s in item.body if isinstance(s, tree.Temp))
+    return [*(o.type for o in item.outputs), *temps]
+
+
+def _named(type_: tree.Type, dims: dict[str, tree.Name]) -> list[str]:
+    return [n.id for d in type_.dims or () for n in _names(d) if n.id in dims]
 
 
 def _pins(
@@ -211,7 +218,8 @@ def _pins(
 
 def _input(b: Builder, param: tree.Param, binding: ir.Binding) -> Tensor | None:
     name = param.name
-    tensor = _tensor(b, param, "inout" if param.kind == "inout" else "in")
+    absent = name.id in binding.absent
+    tensor = None if absent else _tensor(b, param, "inout" if param.kind == "inout" else "in")
     if param.kind == "const":
         why = "this is a tensor"
         hint = "a table is an item of its own: `const W = [...]`"
@@ -223,7 +231,7 @@ def _input(b: Builder, param: tree.Param, binding: ir.Binding) -> Tensor | None:
     if optional and param.kind == "inout":
         why = "it is written"
         b.error(BadParameter(param.span, f"`inout {name.id}` cannot be left out", why))
-    if name.id in binding.absent:
+    if absent:
         b.bind(name, Absent(name.id), "a parameter")
         return None
     b.bind(name, tensor, "a tensor")

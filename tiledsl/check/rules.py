@@ -41,6 +41,9 @@ def elementwise(
 ) -> Term | None:
     """Apply a row of the op table under the rules of its family; ``places`` are the operands'."""
     row = OPS[op]
+    if op in ("floordiv", "mod") and isinstance(terms[1], Literal) and terms[1].value == 0:
+        b.error(WrongOperand(places[1], row.infix, "a divisor other than 0", "0"))
+        return None
     folded = _fold(op, terms)
     if folded is not None:
         if isinstance(folded.value, int) and not -(2**63) <= folded.value < 2**63:
