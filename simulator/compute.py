@@ -29,8 +29,13 @@ _COMPARE: Mapping[str, np.ufunc] = {
     "ge": np.greater_equal,
 }  # fmt: skip
 _ROUND: Mapping[str, Callable[[Array], Array]] = {
-    "rint": np.rint, "floor": np.floor, "ceil": np.ceil
+    "rint": np.rint, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc
 }
+# Where a narrower float, rounded to nearest, has gone beyond the number, and where to step back to.
+_TOWARDS: Mapping[str, tuple[Callable[[Array, Array], Array], float]] = {
+    "floor": (np.greater, -np.inf), "ceil": (np.less, np.inf),
+    "trunc": (lambda near, x: np.abs(near) > np.abs(x), 0.0),
+}  # fmt: skip
 
 
 class VectorCore(Core):
@@ -156,9 +161,17 @@ class VectorCore(Core):
     def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
         """Convert elements to another type."""
         into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
-        if src.dtype.is_float and mode in _ROUND and not _rounds_by_itself(dst.dtype, mode):
+        whole = not dst.dtype.is_float or dst.dtype is src.dtype
+        if src.dtype.is_float and mode in _ROUND and whole:
             x = _ROUND[mode](x if src.dtype is not DType.BF16 else x.astype(np.float32))
-        into[...] = x if dst.dtype.is_float else convert(x, dst.dtype)
+        if not dst.dtype.is_float:
+            into[...] = convert(x, dst.dtype)
+            return
+        into[...] = x
+        if mode in _TOWARDS and dst.dtype.size < src.dtype.size:
+            beyond, to = _TOWARDS[mode]
+            passed = beyond(into.astype(np.float32), x.astype(np.float32))
+            np.copyto(into, np.nextafter(into, into.dtype.type(to)), where=passed)
 
     def compare(
         self, line: Line, op: str, mask: Place, a: Place, b: Place | Value, count: Value
@@ -235,8 +248,3 @@ class VectorCore(Core):
         rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
         into, found = self.lanes.grid(dst, cols, rows), self.lanes.grid(src, rows, cols)
         into[...] = found.transpose(0, 2, 1)
-
-
-def _rounds_by_itself(dtype: DType, mode: str) -> bool:
-    """Whether storing as ``dtype`` rounds as ``mode`` says: to a narrower float, to nearest."""
-    return dtype in (DType.F16, DType.BF16) and mode == "rint"
