@@ -284,6 +284,10 @@ class Steps:
                 return self._op("Multiply", dst, a, b, m, n, k, first)
             case npu.Fixpipe(dst=place, src=src, m=m, n=n, dst_stride=stride):
                 return self._op("StoreProduct", place, src, m, n, self.scalars.wide(stride))
+            case npu.Drain(dst=out, src=src, scratch=scratch, m=m, n=n):
+                return self._op("Drain", out, src, scratch, m, n)
+            case npu.Feed(dst=dst, src=view, rows=rows, cols=cols, dst_rows=height):
+                return self._op("Feed", dst, view, rows, cols, height)
             case npu.SetFlag(src=source, dst=to, event=event):
                 return f"SetFlag<HardEvent::{source.value}_{to.value}>({self.scalars.text(event)})"
             case npu.WaitFlag(src=source, dst=to, event=event):

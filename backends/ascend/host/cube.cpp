@@ -132,6 +132,46 @@ void SetAtomic(Atomic atomic, Type type) {
     core.atomic_type = type;
 }
 
+// ---- unified cores: between UB, L1 and L0C ------------------------------------------------------
+
+void CopyToL1(const Place &dst, const Place &src, const Rows &rows) {
+    Instruction in("DataCopy (UB to L1)", Queue::kMte3);
+    in.Range("blockCount", rows.count, 1, 4095);
+    in.Range("blockLen", rows.bytes, 1, 65535);
+    in.Range("srcStride", rows.src_gap, 0, 65535);
+    in.Range("dstStride", rows.dst_gap, 0, 65535);
+    in.Require(src.memory == Memory::kUb && dst.memory == Memory::kL1, "the model knows UB to L1 only");
+    in.Align("src", src, kBlock);
+    in.Align("dst", dst, kBlock);
+    const int64_t bytes = rows.bytes * kBlock, from_step = bytes + rows.src_gap * kBlock;
+    const int64_t to_step = bytes + rows.dst_gap * kBlock;
+    for (int64_t r = 0; r < rows.count; ++r) {
+        in.Read("src", src, r * from_step, bytes);
+        in.Write("dst", dst, r * to_step, bytes);
+    }
+    uint8_t *to = in.Pointer(dst);
+    const uint8_t *from = in.Pointer(src);
+    in.Do([=] {
+        for (int64_t r = 0; r < rows.count; ++r) std::memcpy(to + r * to_step, from + r * from_step, size_t(bytes));
+    });
+}
+
+void CopyFromL0C(Type type, const Place &dst, const Place &src, const Rows &rows) {
+    Instruction in("DataCopy (L0C to UB)", Queue::kV);
+    in.Require(rows.count == 1 && rows.src_gap == 0 && rows.dst_gap == 0, "the model knows one run of fractals only");
+    in.Range("blockLen", rows.bytes, 1, 65535);
+    in.Require(src.memory == Memory::kL0C && dst.memory == Memory::kUb, "from L0C to UB");
+    in.Require(SizeOf(type) == 4, "the model knows 32 bits only");
+    in.Align("src", src, 64);
+    in.Align("dst", dst, kBlock);
+    const int64_t bytes = rows.bytes * 1024;
+    in.Read("src", src, 0, bytes);
+    in.Write("dst", dst, 0, bytes);
+    uint8_t *to = in.Pointer(dst);
+    const uint8_t *from = in.Pointer(src);
+    in.Do([=] { std::memcpy(to, from, size_t(bytes)); });
+}
+
 // ---- to L1, L0A, L0B ----------------------------------------------------------------------------
 
 void CopyNz(int size, const Place &dst, const Global &src, const Nd2Nz &c) {

@@ -211,6 +211,28 @@ void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const Nd2Nz
                   {p.ndNum, p.nValue, p.dValue, p.srcNdMatrixStride, p.srcDValue, p.dstNzC0Stride,
                    p.dstNzNStride, p.dstNzMatrixStride});
 }
+struct DataCopyParams {
+    DataCopyParams(int64_t count, int64_t length, int64_t src_gap, int64_t dst_gap)
+        : blockCount(count), blockLen(length), srcStride(src_gap), dstStride(dst_gap) {}
+    int64_t blockCount, blockLen, srcStride, dstStride;
+};
+enum class BlockMode { BLOCK_MODE_NORMAL, BLOCK_MODE_MATRIX, BLOCK_MODE_VECTOR };
+struct DataCopyEnhancedParams {
+    BlockMode blockMode = BlockMode::BLOCK_MODE_NORMAL;
+};
+// UB to L1.
+template <typename T>
+void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &p) {
+    model::CopyToL1(dst.place, src.place, {p.blockCount, p.blockLen, p.srcStride, p.dstStride});
+}
+// L0C to UB, whole fractals.
+template <typename T>
+void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &p,
+              const DataCopyEnhancedParams &enhanced) {
+    if (enhanced.blockMode != BlockMode::BLOCK_MODE_MATRIX) model::Fail("DataCopy", "L0C needs BLOCK_MODE_MATRIX");
+    model::CopyFromL0C(TypeOf<T>::kType, dst.place, src.place,
+                       {p.blockCount, p.blockLen, p.srcStride, p.dstStride});
+}
 template <typename T> void SetAtomicAdd() { model::SetAtomic(model::Atomic::kAdd, TypeOf<T>::kType); }
 template <typename T> void SetAtomicMax() { model::SetAtomic(model::Atomic::kMax, TypeOf<T>::kType); }
 template <typename T> void SetAtomicMin() { model::SetAtomic(model::Atomic::kMin, TypeOf<T>::kType); }

@@ -110,6 +110,8 @@ void Transpose(Type type, const Place *dst, const Place *src, int64_t repeats, i
 
 void CopyIn(int size, const Place &dst, const Global &src, const Rows &rows, const Pad &pad);
 void CopyOut(Type type, const Global &dst, const Place &src, const Rows &rows);
+void CopyToL1(const Place &dst, const Place &src, const Rows &rows);
+void CopyFromL0C(Type type, const Place &dst, const Place &src, const Rows &rows);
 void SetAtomic(Atomic atomic, Type type);
 void CopyNz(int size, const Place &dst, const Global &src, const Nd2Nz &call);
 void Load(Type type, const Place &dst, const Place &src, const Load2D &call);

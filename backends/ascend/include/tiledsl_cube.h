@@ -158,6 +158,33 @@ TDSL_FN void StoreProduct(const GlobalTensor<T> &dst, const LocalTensor<C> &src,
     Fixpipe<T, C, CFG_ROW_MAJOR>(dst, src, params);
 }
 
+// ---- unified cores ------------------------------------------------------------------------------
+
+// L0C to UB, row-major, through `scratch` of whole fractals.
+template <typename T>
+TDSL_FN void Drain(const View<Kind::kFull, T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &scratch,
+                   int32_t m, int32_t n) {
+    if (m <= 0 || n <= 0) return;
+    const int32_t down = CeilDiv(m, 16), across = CeilDiv(n, 16);
+    DataCopyEnhancedParams matrix;
+    matrix.blockMode = BlockMode::BLOCK_MODE_MATRIX;
+    DataCopy(scratch, src, DataCopyParams(1, uint16_t(down * across), 0, 0), matrix);
+    PipeBarrier<PIPE_V>();
+    for (int32_t j = 0; j < across; ++j)
+        Expand(Full(dst.tensor[uint32_t(j * 16)], dst.stride), Full(scratch[uint32_t(j * down * 256)], 16), m, 16);
+}
+
+// UB, row-major, to NZ in L1.
+template <typename T>
+TDSL_FN void Feed(const LocalTensor<T> &dst, const View<Kind::kFull, T> &src, int32_t rows, int32_t cols,
+                  int32_t dst_rows) {
+    constexpr int32_t c0 = kPerBlock<T>;
+    for (int32_t j = 0; j < CeilDiv(cols, c0); ++j)
+        for (int32_t row = 0; row < rows; row += 4095)
+            DataCopy(dst[uint32_t((j * dst_rows + row) * c0)], src.tensor[uint32_t(row * src.stride + j * c0)],
+                     DataCopyParams(uint16_t(Least(4095, rows - row)), 1, uint16_t(RowBlocks(src) - 1), 0));
+}
+
 }  // namespace tdsl
 
 #endif
