@@ -165,3 +165,12 @@ def test_an_output_that_nothing_writes_is_an_error() -> None:
     y = tensor("y", M, role="out")
     _, found = prove(kernel((), (y,), (), ()))
     assert [d.code for d in found] == ["R201"]
+
+
+def test_an_empty_grid_covers_nothing() -> None:
+    a, b = Dim("A"), Dim("B")
+    y = tensor("y", b, b, role="out")
+    g = grid("g", a, "BG")
+    body = (ir.Store(NOWHERE, y, (at(offset=a), ir.Index(((g, a),), a)), sc.ZERO, skip=True),)
+    facts = (sc.apply("lt", a, b), sc.apply("eq", b, sc.ONE))
+    assert uncovered(kernel((), (y,), (g,), body, *facts)) == ("y",)
