@@ -148,7 +148,9 @@ def test_integers_are_exact_and_outputs_saturate() -> None:
     near(refer("f(x: i32[N]) -> (y: i32[N])", "y[n] = x[n] * 3 // 3", big), big)
     near(refer("f(x: i32[N]) -> (y: i32[N])", "y[n] = x[n] * 3", big), [2**31 - 1, 15])
     near(
-        refer("f(x: f32[N]) -> (y: i8[N])", "y[n] = i8(round(x[n]))", np.float32([2.5, 300])),
+        refer(
+            "f(x: f32[N]) -> (y: i8[N])", "y[n] = i8(round(x[n]))", np.array([2.5, 300], np.float32)
+        ),
         [2, 127],
     )
 
@@ -177,7 +179,7 @@ def test_inout_tensors_keep_what_is_not_written() -> None:
         "inout.tile",
     )
     item = module.kernels["f"].item
-    given = arguments(item, (np.zeros(3, np.float32), IDS, np.float32([1, 2, 3, 4])), {})
+    given = arguments(item, (np.zeros(3, np.float32), IDS, np.array([1, 2, 3, 4], np.float32)), {})
     graph, _ = elaborate(module, "f", specialise(item, given, {}))
     launch = prepare(graph, given, {})
     found = evaluate_reference(module, graph, launch.arrays, launch.dims, launch.scalars)

@@ -76,6 +76,8 @@ def _refusal(problem: Exception) -> int:
         click.echo(str(problem), err=True)
     elif isinstance(problem, ArgumentError | DeviceError | OSError):
         click.echo(f"error: {problem}", err=True)
+    elif isinstance(problem, MemoryError):
+        click.echo("error: there is not enough memory for tensors of these sizes", err=True)
     else:
         kind = type(problem).__name__
         click.echo(f"error: a mistake in tiledsl itself: {kind}: {problem}", err=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tiledsl.ir import Kernel
 from tiledsl.ops.registry import Array
-from tiledsl.runtime.errors import ArgumentError
+from tiledsl.runtime.errors import ArgumentError, DeviceError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.launch import Launch
 
@@ -96,12 +96,18 @@ def _simulate(job: Job) -> Run:
     from tiledsl.chips import load
     from tiledsl.npu.program import Program
     from tiledsl.simulator import simulate
+    from tiledsl.simulator.core import DeadlockError
+    from tiledsl.simulator.hazards import HazardError
+    from tiledsl.simulator.lanes import OutOfPlaceError
 
     program = job.compiled.program
     assert isinstance(program, Program)
     chip = load(job.compiled.target)
-    result = simulate(program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards)
     name = job.compiled.kernel.name
+    try:
+        result = simulate(program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards)
+    except (DeadlockError, HazardError, OutOfPlaceError) as fault:
+        raise DeviceError(f"{name}: {fault}") from fault
     return Run(name, round(result.cycles), float(result.microseconds), result.report())
 
 
