@@ -169,9 +169,9 @@ def test_builds_are_files(target: str) -> None:
     assert files == SOFTMAX["softmax"].build(target, types={"T": "f16"}, tiles={"BR": 2})
 
 
-def test_builds_of_ops_have_a_folder_a_kernel(module: tiledsl.Module) -> None:
+def test_builds_of_ops_have_a_folder_a_step(module: tiledsl.Module) -> None:
     files = module["total"].build("numpy")
-    assert {name.split("/")[0] for name in files} == {"rows", "fold"}
+    assert {name.split("/")[0] for name in files} == {"1_rows", "2_fold"}
 
 
 def test_files_with_mistakes_raise(tmp_path: Path) -> None:

@@ -154,17 +154,18 @@ class Kernel:
         """Return the files for ``target`` by name.
 
         A generic that ``types`` does not name takes its first choice; ``dims`` are pinned. The
-        files of an op are in one folder a kernel.
+        files of an op are in one folder a step.
         """
         binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
-        emitted = {
-            compiled.kernel.name: self._compiler.emit(compiled)
-            for compiled in self.compiled(graph, target, tiles or {})
-        }
+        compiled = self.compiled(graph, target, tiles or {})
         if isinstance(graph, KernelIR):
-            return emitted[graph.name]
-        return {f"{k}/{name}": text for k, files in emitted.items() for name, text in files.items()}
+            return self._compiler.emit(compiled[0])
+        files: dict[str, str] = {}
+        for number, step in enumerate(compiled, 1):
+            folder = f"{number}_{step.kernel.name}"
+            files |= {f"{folder}/{n}": text for n, text in self._compiler.emit(step).items()}
+        return files
 
     def instance(self, binding: Binding) -> KernelIR | OpGraph:
         """Return the tile IR for one binding."""
