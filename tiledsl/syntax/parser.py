@@ -67,7 +67,7 @@ def read_source(path: Path) -> Source:
     if len(content) > MAX_FILE_BYTES:
         raise CompileError([_too_large(nothing)])
     try:
-        return Source(str(path), content.decode("utf-8"))
+        return Source(str(path), content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         why = f"byte {content[error.start]:#04x} in line {line} is not UTF-8"
