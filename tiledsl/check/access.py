@@ -4,14 +4,9 @@ from tiledsl import ir, scalar
 from tiledsl.check.builder import Absent, Builder
 from tiledsl.check.errors import AbsentParameter, Misplaced, WrongKind
 from tiledsl.check.rules import as_index, assigned
-from tiledsl.check.terms import Affine, Term, axes_of, describe, dtype_of
-from tiledsl.check.type_errors import (
-    AtomicNeedsInitial,
-    CannotWrite,
-    ExtraRanges,
-    TensorAugment,
-    WrongRank,
-)
+from tiledsl.check.terms import Affine, Term, axes_of, describe
+from tiledsl.check.type_errors import ExtraRanges, WrongRank
+from tiledsl.check.write_errors import AtomicNeedsInitial, CannotWrite
 from tiledsl.scalar import Axis, Element, Literal, Scalar, Tensor
 from tiledsl.source import Span
 from tiledsl.syntax import tree
@@ -55,9 +50,6 @@ def store(b: Builder, node: tree.Store) -> None:
         return
     if tensor.role not in ("out", "inout"):
         b.error(CannotWrite(node.tensor.span, tensor.name, tensor.span))
-    if node.op and node.mode != "atomic":
-        b.error(TensorAugment(node.span, tensor.name))
-        return
     if node.mode == "atomic" and tensor.role == "out" and tensor.initial is None:
         start = {"max": f"lowest({tensor.dtype})", "min": f"highest({tensor.dtype})"}
         first = start.get(node.op, "0")
@@ -194,6 +186,3 @@ def _element(
 
 def _constant(value: int | float, dtype: DType) -> Scalar:
     return Literal(value, dtype)
-
-
-__all__ = ["dtype_of", "indices", "load", "shape_text", "store"]

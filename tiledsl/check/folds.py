@@ -6,7 +6,7 @@ from tiledsl.check.builder import Absent, Builder
 from tiledsl.check.errors import WrongKind
 from tiledsl.check.operators import contract
 from tiledsl.check.rules import cast, elementwise
-from tiledsl.check.terms import Affine, Term, axes_of, describe, dtype_of
+from tiledsl.check.terms import Term, axes_of, describe
 from tiledsl.check.type_errors import LacksRange, RenameExtent, WrongArguments, WrongOperand
 from tiledsl.ops import Reduction
 from tiledsl.ops.table import REDUCTIONS
@@ -263,6 +263,3 @@ def _numbers(b: Builder, node: tree.Call, operand: ir.Value) -> bool:
 def _one_range(b: Builder, node: tree.Call) -> None:
     got = f"here are {len(node.over)}"
     b.error(WrongArguments(node.span, node.function.id, "one range", got))
-
-
-__all__ = ["Affine", "dot", "dtype_of", "mean", "reduction", "rename", "scan", "several"]

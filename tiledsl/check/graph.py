@@ -13,14 +13,12 @@ from tiledsl.check.operators import integer_scalar
 from tiledsl.check.rules import assigned
 from tiledsl.check.terms import Affine, describe
 from tiledsl.check.type_errors import (
-    CannotWrite,
-    NeverWritten,
     NotConstant,
     NotScalar,
-    StepMismatch,
     TypeChoice,
     WrongArguments,
 )
+from tiledsl.check.write_errors import CannotWrite, NeverWritten, StepMismatch
 from tiledsl.diagnostics import Diagnostic
 from tiledsl.scalar import Literal, Scalar, Tensor
 from tiledsl.source import Span

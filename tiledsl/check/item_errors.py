@@ -49,6 +49,25 @@ class BadTileSize(Finding):
 
 
 @dataclass(frozen=True)
+class UnknownTarget(Finding):
+    """A schedule for what nothing is built for."""
+
+    code: ClassVar[str] = "S127"
+    target: str
+    known: tuple[str, ...] = field(compare=False)
+
+    @property
+    def message(self) -> str:
+        """Name it."""
+        return f"there is no target `{self.target}`"
+
+    @property
+    def help(self) -> str | None:
+        """Offer the nearest, or list them."""
+        return near(self.target, self.known) or f"there are {quoted(self.known)}"
+
+
+@dataclass(frozen=True)
 class UnknownInputs(Finding):
     """A ``given`` that draws from no known source."""
 

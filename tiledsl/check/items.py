@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tiledsl import chips
 from tiledsl.check.errors import Finding, UnknownFunction, UnknownName
 from tiledsl.check.item_errors import (
     BadTileSize,
@@ -11,10 +12,12 @@ from tiledsl.check.item_errors import (
     NotInKernel,
     NotStated,
     UnknownInputs,
+    UnknownTarget,
 )
 from tiledsl.check.modules import Module
 from tiledsl.check.names import BUILT_IN_FUNCTIONS, RESERVED_VALUES, TYPE_NAMES
 from tiledsl.diagnostics import Diagnostic
+from tiledsl.source import Span
 from tiledsl.syntax import tree
 from tiledsl.syntax.walk import walk
 
@@ -36,6 +39,7 @@ def check_items(module: Module) -> list[Diagnostic]:
                 if name.id in module.kernels:
                     kernel = module.kernels[name.id]
                     found += _schedule(_parts(kernel.module, kernel.item), item)
+                found += _target(item)
             case tree.Test(name=name):
                 header = _header(module, name.id)
                 if header is not None:
@@ -242,6 +246,16 @@ def _parts(module: Module, kernel: tree.Kernel) -> _Parts:
             case _:
                 pass
     return parts
+
+
+def _target(item: tree.Schedule) -> Iterator[Finding]:
+    """Report a target that is no chip, nor what the names of several chips begin with."""
+    known = chips.names()
+    fits = not item.target or any(chip.startswith(item.target) for chip in known)
+    if not fits and item.target.split(".")[0] != "cuda":
+        at = item.name.span.source.text.index(item.target, item.name.span.end)
+        span = Span(item.name.span.source, at, at + len(item.target))
+        yield UnknownTarget(span, item.target, (*known, "ascend910b", "cuda.sm80", "cuda.sm90"))
 
 
 def _schedule(parts: _Parts, item: tree.Schedule) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from tiledsl.check.errors import (
 )
 from tiledsl.check.names import BUILT_IN_FUNCTIONS, RESERVED_VALUES
 from tiledsl.diagnostics import CompileError, Report
-from tiledsl.source import NOWHERE, Source, Span
+from tiledsl.source import Source, Span
 from tiledsl.syntax import tree
 from tiledsl.syntax.parser import parse, read_source
 from tiledsl.types import DTYPES
@@ -269,6 +269,3 @@ def _attach(
 def library(name: str) -> Module:
     """Return the module ``std.NAME``."""
     return load_module(LIBRARY / f"{name}.tile")
-
-
-__all__ = ["LIBRARY", "NOWHERE", "Definition", "Module", "library", "load_module", "load_text"]

@@ -10,7 +10,6 @@ from tiledsl.check.terms import Term, axes_of, describe
 from tiledsl.check.type_errors import ExtraRanges, MissingRanges, ResultCount, TooLarge
 from tiledsl.scalar import Axis, Literal, Tensor
 from tiledsl.syntax import tree
-from tiledsl.types import DType
 
 _DEEPEST_BLOCK = 64
 
@@ -299,6 +298,3 @@ def _assert(b: Builder, node: tree.Assert) -> None:
         return
     text = node.text if node.text is not None else " ".join(node.condition.span.text.split())
     b.emit(ir.Assert(node.span, b.operand(term, node.span), text))
-
-
-__all__ = ["DType", "body", "statement", "tile_type"]

@@ -1,10 +1,9 @@
-"""What the checker tells about types, ranges, and what may be written."""
+"""What the checker tells about types and ranges."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tiledsl.check.errors import Finding
-from tiledsl.source import Span
 
 
 def quoted(words: tuple[str, ...]) -> str:
@@ -359,74 +358,6 @@ class WrongRank(Finding):
 
 
 @dataclass(frozen=True)
-class CannotWrite(Finding):
-    """A store to an input."""
-
-    code: ClassVar[str] = "R301"
-    name: str
-    first: Span = field(compare=False)
-
-    @property
-    def message(self) -> str:
-        """Name it."""
-        return f"`{self.name}` is an input, and is written"
-
-    @property
-    def reasons(self) -> tuple[tuple[Span | None, str], ...]:
-        """Point at the parameter."""
-        return ((self.first, f"`{self.name}` is declared here"),)
-
-    @property
-    def help(self) -> str | None:
-        """Tell of inout."""
-        return f"declare it `inout {self.name}: ...`, or write to an output after `->`"
-
-
-@dataclass(frozen=True)
-class AtomicNeedsInitial(Finding):
-    """An atomic store to an output that starts undefined."""
-
-    code: ClassVar[str] = "R302"
-    name: str
-    type: str
-    first: Span = field(compare=False)
-    start: str = "0"
-
-    @property
-    def message(self) -> str:
-        """Name it."""
-        return f"`{self.name}` starts undefined, and `atomic` adds to what is there"
-
-    @property
-    def reasons(self) -> tuple[tuple[Span | None, str], ...]:
-        """Point at the output."""
-        return ((self.first, f"`{self.name}` is declared here"),)
-
-    @property
-    def help(self) -> str | None:
-        """Spell the initial value."""
-        return f"give it a first value: `{self.name}: {self.type} = {self.start}`"
-
-
-@dataclass(frozen=True)
-class TensorAugment(Finding):
-    """``y[i] += v`` without ``atomic``."""
-
-    code: ClassVar[str] = "R303"
-    name: str
-
-    @property
-    def message(self) -> str:
-        """Say so."""
-        return "a tensor is updated with `atomic`, or by reading and writing it"
-
-    @property
-    def help(self) -> str | None:
-        """Spell both."""
-        return f"write `atomic {self.name}[...] += v`, or `{self.name}[...] = {self.name}[...] + v`"
-
-
-@dataclass(frozen=True)
 class TypeChoice(Finding):
     """A generic type that is not given, or not one of its choices."""
 
@@ -604,47 +535,6 @@ class BitcastWidth(Finding):
         return (
             f"`bitcast` keeps the bits: `{self.source}` and `{self.target}` have different widths"
         )
-
-
-@dataclass(frozen=True)
-class StepMismatch(Finding):
-    """An argument that a step's kernel does not take."""
-
-    code: ClassVar[str] = "T228"
-    kernel: str
-    param: str
-    want: str
-    have: str
-    first: Span = field(compare=False)
-
-    @property
-    def message(self) -> str:
-        """Name both."""
-        return f"`{self.param}` of `{self.kernel}` is `{self.want}`, not `{self.have}`"
-
-    @property
-    def reasons(self) -> tuple[tuple[Span | None, str], ...]:
-        """Point at the parameter."""
-        return ((self.first, f"`{self.param}` is declared here"),)
-
-
-@dataclass(frozen=True)
-class NeverWritten(Finding):
-    """A temporary or an output of an op that no step writes in time."""
-
-    code: ClassVar[str] = "R304"
-    name: str
-    why: str
-
-    @property
-    def message(self) -> str:
-        """Say what is wrong."""
-        return f"`{self.name}` {self.why}"
-
-    @property
-    def help(self) -> str | None:
-        """Say what to do."""
-        return f"a step before must have it among its results: `... -> ({self.name})`"
 
 
 @dataclass(frozen=True)
