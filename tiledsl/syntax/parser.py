@@ -69,8 +69,8 @@ def read_source(path: Path) -> Source:
     try:
         return Source(str(path), content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        why = f"byte {content[error.start]:#04x} in line {line} is not UTF-8"
+        line = error.object[: error.start].count(b"\n") + 1
+        why = f"byte {error.object[error.start]:#04x} in line {line} is not UTF-8"
         raise CompileError([Unreadable(Span(nothing, 0, 0), why)]) from None
 
 
