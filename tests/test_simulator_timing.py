@@ -47,7 +47,7 @@ def test_more_elements_take_longer() -> None:
     times = [_add(n).cycles for n in (0, 1, 2048, 100_000, 200_000, 1_000_000)]
     assert times == sorted(times)
     assert times[0] >= LAUNCH
-    assert times[-1] > 2 * times[-3]
+    assert times[-1] > 2 * times[2]
 
 
 def test_a_second_slot_lets_copies_and_work_overlap() -> None:
@@ -149,17 +149,15 @@ def test_a_barrier_holds_what_comes_after() -> None:
 
 
 def test_short_rows_and_odd_starts_are_slow() -> None:
-    for path in ("GM->UB", "GM->L1"):
-        transfer = CHIP.costs.transfers[path]
+    transfer = CHIP.costs.transfers["GM->UB"]
 
-        def cycles(width: int, rows: int, stride: int, share: float = 16.0) -> float:
-            size, far = transfer, (stride,)
-            return costs.outside(size, share, width, (rows,), far, 0).cycles
+    def cycles(width: int, rows: int, stride: int, share: float = 16.0) -> float:
+        return costs.outside(transfer, share, width, (rows,), (stride,), 0).cycles
 
-        assert cycles(2048, 64, 24574) == pytest.approx(1.25 * cycles(2048, 64, 24576), rel=0.06)
-        assert cycles(64, 64, 1024, 1e9) > 64 * 64 / transfer.bytes_per_cycle + 3 * 64
-        assert cycles(512, 64, 512) == pytest.approx(64 * 512 / 16)  # one run of bytes
-        assert cycles(32, 1, 32, 1e9) == transfer.issue
+    assert cycles(2048, 64, 24574) == 1.25 * cycles(2048, 64, 24576)
+    assert cycles(64, 64, 1024, 1e9) > 64 * 64 / transfer.bytes_per_cycle + 3 * 64
+    assert cycles(512, 64, 512) == 64 * 512 / 16  # one run of bytes
+    assert cycles(32, 1, 32, 1e9) == transfer.issue
 
 
 def test_the_report_has_the_figures() -> None:
