@@ -267,10 +267,6 @@ def number_or_param(b: Builder, node: tree.Expr, dtype: DType) -> Scalar | None:
         what = "the first value of an output is a number or a parameter"
         b.error(BadParameter(node.span, what))
         return None
-    return _as(b, term, dtype, node)
-
-
-def _as(b: Builder, term: Scalar, dtype: DType, node: tree.Expr) -> Scalar | None:
     ready = assigned(b, term, dtype, node.span, "the output")
     assert ready is None or not isinstance(ready, ir.Value | Affine)
     return ready

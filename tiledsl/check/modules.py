@@ -1,7 +1,6 @@
 """From files to modules: a file, what it imports, and its items by name."""
 
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -263,9 +262,3 @@ def _attach(
     if name.id not in known:
         error: Finding = UnknownKernel(name.span, what, name.id, known)
         report.add(error)
-
-
-@cache
-def library(name: str) -> Module:
-    """Return the module ``std.NAME``."""
-    return load_module(LIBRARY / f"{name}.tile")

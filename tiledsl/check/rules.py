@@ -15,7 +15,6 @@ from tiledsl.check.terms import (
     describe,
     dtype_of,
     is_free,
-    is_scalar,
     number,
     spell,
 )
@@ -379,11 +378,3 @@ def as_index(b: Builder, term: Term, place: Span) -> Scalar | Affine | ir.Value 
     if isinstance(term, Literal):
         return literal(b, term, DType.I32, place)
     return term if dtype_of(term) is DType.I32 else cast(b, term, DType.I32, place)
-
-
-def scalar_of(term: Term) -> Scalar | None:
-    """Return ``term`` where it is known before the tiles."""
-    if is_scalar(term):
-        assert not isinstance(term, ir.Value | Affine)
-        return term
-    return None
