@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from tiledsl import ir
 from tiledsl.chips import Chip
-from tiledsl.diagnostics import CompileError
-from tiledsl.npu.errors import OverCapacity
-from tiledsl.npu.lower import lower
+from tiledsl.npu.lower import over_capacity, overflow_of
+from tiledsl.npu.shape import analyse
 from tiledsl.scalar import Axis, TileSize
 from tiledsl.schedule import Plan
 
@@ -22,22 +21,24 @@ def choose_tiles(
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
     sides of a product) and halves the one that frees most until the kernel fits. Raises
-    `CompileError` where even the smallest do not.
+    `CompileError` where even the smallest do not, with rings of one slot.
     """
-    sizes = {**_first(kernel), **fixed}
-    while True:
-        try:
-            lower(kernel, chip, Plan(sizes))
-            return sizes
-        except CompileError as error:
+    shape = analyse(kernel, chip)
+    for depth in (2, 1):
+        sizes = {**_first(kernel), **fixed}
+        while True:
+            overflow = overflow_of(shape, Plan(sizes), depth)
+            if overflow is None:
+                return sizes
             free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}
-            over = [d for d in error.diagnostics if isinstance(d, OverCapacity)]
-            if not over or not free:
-                raise
-            excess = over[0].needed / over[0].capacity
+            if not free:
+                break
+            excess = overflow.needed // chip.capacity[overflow.memory.value]
             largest = max(free, key=lambda name: (free[name], name))
-            step = 4 if excess > 6 else 2
+            step = 2 ** max(1, excess.bit_length() - 1)
             sizes[largest] = max(1, sizes[largest] // step)
+    assert overflow is not None
+    raise over_capacity(shape, Plan(sizes), overflow)
 
 
 def _first(kernel: ir.Kernel) -> dict[str, int]:

@@ -6,7 +6,20 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Loop, Tile
 from tiledsl.scalar import (
-    ONE, ZERO, Axis, Literal, Local, Scalar, add, apply, integer, maximum, minimum, mul, round_up, sub,
+    ONE,
+    ZERO,
+    Axis,
+    Literal,
+    Local,
+    Scalar,
+    add,
+    apply,
+    integer,
+    maximum,
+    minimum,
+    mul,
+    round_up,
+    sub,
 )  # fmt: skip
 from tiledsl.types import DType
 
@@ -64,7 +77,9 @@ class Cubes:
         if dtype not in INPUTS or dtype.value not in frame.products:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
         c0 = 32 // dtype.size
-        size = _up(frame.limit(rows), max(16, c0)) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        size = (
+            _up(frame.limit(rows), max(16, c0)) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        )
         shape = f"{dtype}[{rows.name}, {cols.name}]"
         base = frame.buffer(name, npu.Memory.L1, size, shape, ring=True, shape=shape)
         ref = npu.Ref(base.buffer, dtype, ZERO, base.slot)
@@ -79,7 +94,9 @@ class Cubes:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
         rows, cols = tile.axes
         c0 = 32 // dtype.size
-        size = _up(frame.limit(rows), max(16, c0)) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        size = (
+            _up(frame.limit(rows), max(16, c0)) * _up(frame.limit(cols), max(16, c0)) * dtype.size
+        )
         base = frame.buffer("fed", npu.Memory.L1, size, f"{dtype}[{rows.name}, {cols.name}]")
         ref = npu.Ref(base.buffer, dtype)
         height = round_up(frame.size(rows), 16)

@@ -13,8 +13,31 @@ from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
 from tiledsl.npu.errors import NotOnTarget
 from tiledsl.scalar import (
-    ONE, ZERO, Apply, Axis, Dim, Element, End, Literal, Local, ParamValue, Position, Scalar, Start, Tensor,
-    TileSize, add, apply, ceil_div, integer, maximum, minimum, mul, rewrite, round_up, sub,
+    ONE,
+    ZERO,
+    Apply,
+    Axis,
+    Dim,
+    Element,
+    End,
+    Literal,
+    Local,
+    ParamValue,
+    Position,
+    Scalar,
+    Start,
+    Tensor,
+    TileSize,
+    add,
+    apply,
+    ceil_div,
+    integer,
+    maximum,
+    minimum,
+    mul,
+    rewrite,
+    round_up,
+    sub,
 )  # fmt: skip
 from tiledsl.schedule import limit_of, tile_of
 from tiledsl.source import NOWHERE, Span

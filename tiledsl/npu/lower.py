@@ -1,69 +1,16 @@
-"""From the tile IR to the program of an NPU: walk the kernel once for each kind of core."""
-
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+"""From the tile IR to the program of an NPU: who does what, then one walk for each kind of core."""
 
 from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
-from tiledsl.npu.cube import Accumulator, Cubes, Matrix
-from tiledsl.npu.errors import NotOnTarget, OverCapacity
-from tiledsl.npu.frame import Frame, Loop, Tile
-from tiledsl.npu.memory import copy_out, from_workspace, frame_rows, load, store
-from tiledsl.npu.partition import Partition, partition
-from tiledsl.npu.place import Overflow, place
-from tiledsl.npu.prepare import prepare
-from tiledsl.npu.reduce import reduce
-from tiledsl.npu.rewriting import drop_unused
-from tiledsl.npu.shape import canonical_order, labels_of, row_granule, row_split, spans_of, uses
-from tiledsl.npu.sync import insert_flags
-from tiledsl.npu.vector import Vectors, as_type
-from tiledsl.scalar import (
-    ONE, ZERO, Axis, Element, End, Literal, Local, Position, Scalar, Start, add, apply, integer, mul, show, sub, walk,
-)  # fmt: skip
+from tiledsl.npu.core import SLOTS, Channel, Core, Lowering
+from tiledsl.npu.errors import OverCapacity
+from tiledsl.npu.frame import Frame
+from tiledsl.npu.partition import Partition
+from tiledsl.npu.place import Overflow
+from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.schedule import Plan
-from tiledsl.types import DType
-
-SLOTS = 2  # of each workspace: one is filled while the other is read
-
-
-@dataclass(eq=False)
-class Channel:
-    """A way for one value from core to core, through a workspace in global memory."""
-
-    place: npu.Workspace
-    full: int
-    free: int
-    stride: int
-    turn: str
-
-    @property
-    def slot(self) -> Scalar:
-        """The slot of the current hand-over."""
-        return apply("mod", Local(self.turn), integer(SLOTS))
-
-
-@dataclass
-class Lowering:
-    """What the walks over one kernel share."""
-
-    kernel: ir.Kernel
-    chip: Chip
-    plan: Plan
-    depth: int
-    body: tuple[ir.Stmt, ...]
-    marks: Partition
-    rank: dict[Axis, int]
-    granule: int
-    split: Axis | None
-    spans: tuple[Axis, ...]
-    last_use: dict[ir.Value, int]
-    position: dict[int, int]
-    labels: dict[ir.Value, str]
-    channels: dict[ir.Value, Channel] = field(default_factory=dict)
-    uniform: list[str] | None = field(default_factory=list)
 
 
 def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
@@ -72,41 +19,47 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     Raises `CompileError` with what the chip cannot do, or with a table of what does not fit; rings
     go down to one slot before that.
     """
-    for depth in (2, 1):
-        try:
-            return _lower(kernel, chip, plan, depth)
-        except Overflow as overflow:
-            if depth == 1:
-                raise CompileError([_capacity(kernel, chip, plan, overflow)]) from None
-    raise AssertionError
+    shape = analyse(kernel, chip)
+    try:
+        return _program(shape, plan, 2)
+    except Overflow:
+        pass
+    try:
+        return _program(shape, plan, 1)
+    except Overflow as overflow:
+        raise over_capacity(shape, plan, overflow) from None
 
 
-def _lower(kernel: ir.Kernel, chip: Chip, plan: Plan, depth: int) -> npu.Program:
-    _storable(kernel, chip)
-    body = prepare(kernel.body)
-    marks = partition(body, unified=not chip.separate)
-    rank = canonical_order(body)
-    position, last_use = uses(body)
-    granule = row_granule(body, marks, rank)
-    if marks.cube and not chip.separate:
-        granule = max(granule, 16)  # L0C comes to UB in fractals
-    shared = Lowering(
-        kernel, chip, plan, depth, body, marks, rank, granule, None, spans_of(body),
-        last_use, position, labels_of(body),
-    )  # fmt: skip
+def overflow_of(shape: Shape, plan: Plan, depth: int) -> Overflow | None:
+    """Return what does not fit with rings of ``depth``, without deriving any flag."""
+    try:
+        for core in _cores(shape, plan, depth):
+            core.placed()
+    except Overflow as overflow:
+        return overflow
+    return None
+
+
+def _cores(shape: Shape, plan: Plan, depth: int) -> list[Core]:
+    """Return the cores that have work, ready to run."""
+    marks, chip = shape.marks, shape.chip
+    shared = Lowering(shape, plan, depth)
     both = marks.cube and marks.vector and chip.separate
     if both:
-        shared.split = row_split(kernel, body, marks)
+        shared.split = row_split(shape.kernel, shape.body, marks)
         _open_channels(shared)
-    cores: list[npu.CoreProgram] = []
-    programs: Scalar = ONE
-    for kind in _kinds(marks, chip):
-        core, programs = _Core(shared, kind, both).run()
-        cores.append(core)
+    return [Core(shared, kind, both) for kind in _kinds(marks, chip)]
+
+
+def _program(shape: Shape, plan: Plan, depth: int) -> npu.Program:
+    cores = _cores(shape, plan, depth)
+    programs = [core.run() for core in cores]
+    shared, kernel = cores[0].shared, shape.kernel
     return npu.Program(
-        name=kernel.name, chip=chip.name, tensors=(*kernel.tensors, *kernel.tables),
-        scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims, programs=programs,
-        cores=tuple(cores), workspaces=tuple(c.place for c in shared.channels.values()),
+        name=kernel.name, chip=shape.chip.name, tensors=(*kernel.tensors, *kernel.tables),
+        scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims,
+        programs=cores[0].programs, cores=tuple(programs),
+        workspaces=tuple(c.place for c in shared.channels.values()),
         uniform=tuple(shared.uniform) if shared.uniform is not None else None,
         doc=kernel.doc, span=kernel.span,
     )  # fmt: skip
@@ -121,543 +74,34 @@ def _kinds(marks: Partition, chip: Chip) -> tuple[npu.Core, ...]:
     return (npu.Core.CUBE, npu.Core.VECTOR) if marks.vector else (npu.Core.CUBE,)
 
 
-def _storable(kernel: ir.Kernel, chip: Chip) -> None:
-    """Reject element types that the chip does not have."""
-    if chip.separate:
-        return
-    for tensor in kernel.tensors:
-        if tensor.dtype is DType.BF16:
-            raise CompileError([NotOnTarget(tensor.span, chip.name, "bf16", "use f16 or f32")])
-
-
-# ---- hand-over -----------------------------------------------------------------------------------
-
-
 def _open_channels(shared: Lowering) -> None:
     """Give each value that changes cores a workspace and two cross-core flags."""
-    probe = Frame(shared.kernel, shared.chip.name, shared.plan.tiles, 16, shared.rank)
-    for number, value in enumerate((*shared.marks.to_cube, *shared.marks.to_vector)):
+    probe = Frame(
+        shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, 16, shared.shape.rank
+    )
+    for number, value in enumerate((*shared.shape.marks.to_cube, *shared.shape.marks.to_vector)):
         axes = probe.order(value.type.axes)
         if len(axes) != 2:
             raise probe.cannot(
-                shared.kernel.span, f"handing over `{value.name}`, which has not two ranges"
+                shared.shape.kernel.span, f"handing over `{value.name}`, which has not two ranges"
             )
         stride = -(-probe.limit(axes[1]) // 16) * 16
         rows = -(-probe.limit(axes[0]) // 16) * 16
-        name = probe.fresh(shared.labels[value])
+        name = probe.fresh(shared.shape.labels[value])
         workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
         shared.channels[value] = Channel(
             workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn"
         )
 
 
-def _capacity(kernel: ir.Kernel, chip: Chip, plan: Plan, overflow: Overflow) -> OverCapacity:
-    rows = tuple(
-        (b.name, b.note, b.size * b.slots, "")
-        for b in sorted(overflow.buffers, key=lambda b: -b.size * b.slots)
-    )
-    sizes = tuple(plan.tiles.items())
+def over_capacity(shape: Shape, plan: Plan, overflow: Overflow) -> CompileError:
+    """Return the error that tabulates what does not fit."""
+    chip, kernel = shape.chip, shape.kernel
+    largest = sorted(overflow.buffers, key=lambda b: -b.size * b.slots)
+    rows = tuple((b.name, b.note, b.size * b.slots, "") for b in largest)
     capacity = chip.capacity[overflow.memory.value]
-    return OverCapacity(
-        kernel.span, chip.name, overflow.memory.value, capacity, overflow.needed, rows, sizes
+    sizes = tuple(plan.tiles.items())
+    memory = overflow.memory.value
+    return CompileError(
+        [OverCapacity(kernel.span, chip.name, memory, capacity, overflow.needed, rows, sizes)]
     )
-
-
-# ---- one core -----------------------------------------------------------------------------------
-
-
-class _Core:
-    """The walk for one kind of core."""
-
-    def __init__(self, shared: Lowering, core: npu.Core, both: bool) -> None:
-        self.shared, self.core, self.both = shared, core, both
-        self.marks = shared.marks
-        split = shared.split if core is npu.Core.VECTOR else None
-        self.frame = Frame(
-            shared.kernel, shared.chip.name, shared.plan.tiles, shared.granule, shared.rank, split,
-            shared.chip.cube_types,
-        )  # fmt: skip
-        self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
-        self.tiles: dict[ir.Value, Tile] = {}
-        self.vars: dict[ir.Var, Tile] = {}
-        self.matrices: dict[ir.Value, Matrix] = {}
-        self.accumulators: dict[ir.Var, Accumulator] = {}
-        self.flags: list[str] = []
-        self.loops: list[Loop] = []
-        self.block: tuple[ir.Stmt, ...] = ()
-        self.on_vector = core is npu.Core.VECTOR
-        self.unified = core is npu.Core.UNIFIED
-
-    def run(self) -> tuple[npu.CoreProgram, Scalar]:
-        """Return the core's program, and the number of grid programs."""
-        frame, shared = self.frame, self.shared
-        programs = frame.define_grid()
-        outer = Loop("turn", shared.depth)
-        frame.loops.append(outer)
-        with frame.block() as inside:
-            frame.decode_grid()
-            self.define_spans(None)
-            self.find_classes()
-            self.walk(shared.body)
-            inside.append(npu.Assign(outer.counter, add(Local(outer.counter), 1)))
-        frame.loops.pop()
-        note = ", ".join(f"{a.name} in {_domain(a)}" for a in shared.kernel.grid)
-        loop = npu.For(
-            "program", Local("block"), programs, Local("blocks"), tuple(inside), f"grid {note}"
-        )
-        loops = [outer, *self.loops, *self.cubes.inner_loops]
-        counters = [x.counter for x in loops]
-        counters += [c.turn for c in shared.channels.values()] + self.flags
-        lets = [npu.Let(name, ZERO) for name in dict.fromkeys(counters)]
-        body: tuple[npu.Step, ...] = (*lets, *self.opening(), loop, *self.closing())
-        keep = frozenset(shared.uniform or ())
-        rings = {name: x.counter for name, x in frame.owners.items()}
-        capacity = {m: shared.chip.capacity[m.value] for m in npu.Memory}
-        body, buffers = place(
-            drop_unused(body, keep | set(counters)), frame.buffers, rings, capacity
-        )
-        depths = {x.counter: x.depth for x in loops}
-        body = drop_unused(insert_flags(body, rings, depths, outer.counter), keep)
-        return npu.CoreProgram(self.core, buffers, body), programs
-
-    # ---- hand-over -------------------------------------------------------------------------------
-
-    def reads_channel(self, value: ir.Value) -> bool:
-        """Whether this core is the reader of the channel of ``value``."""
-        return self.on_vector is (value in self.marks.to_vector)
-
-    def opening(self) -> list[npu.Step]:
-        """Raise the flags that say that all slots are free, for the channels read here."""
-        return [
-            npu.CrossSet(c.free, npu.Queue.MTE2)
-            for value, c in self.shared.channels.items() if self.reads_channel(value) for _ in range(SLOTS)
-        ]  # fmt: skip
-
-    def closing(self) -> list[npu.Step]:
-        """Lower them again, for the channels written here."""
-        queue = npu.Queue.MTE3 if self.on_vector else npu.Queue.FIXP
-        return [
-            npu.CrossWait(c.free, queue)
-            for value, c in self.shared.channels.items() if not self.reads_channel(value) for _ in range(SLOTS)
-        ]  # fmt: skip
-
-    def next_turn(self, channel: Channel) -> None:
-        self.frame.emit(npu.Assign(channel.turn, add(Local(channel.turn), 1)))
-
-    def send_tile(self, value: ir.Value) -> None:
-        """Write a tile that the cube multiplies; each vector core its rows."""
-        channel, frame, tile = self.shared.channels[value], self.frame, self.tiles[value]
-        frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
-        rows, cols = tile.axes
-        offset = mul(frame_rows(frame, rows), channel.stride)
-        target = npu.Global(channel.place, offset, channel.slot)
-        with frame.block() as steps:
-            copy_out(frame, tile, target, {rows: integer(channel.stride), cols: ONE}, tile.axes)
-        self.once(steps, tile.axes)
-        frame.emit(npu.CrossSet(channel.full, npu.Queue.MTE3, span=frame.span))
-        self.next_turn(channel)
-
-    def once(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
-        """Emit ``steps``, on one of the two vector cores where both would do the same."""
-        if self.both and self.frame.split not in axes:
-            condition = apply("eq", Local("sub"), ZERO)
-            self.frame.emit(npu.If(condition, tuple(steps), span=self.frame.span))
-        else:
-            self.frame.steps += steps
-
-    def receive_tile(self, value: ir.Value) -> None:
-        """Read a product that the cube has left."""
-        channel, frame = self.shared.channels[value], self.frame
-        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        self.tiles[value] = from_workspace(
-            frame, channel.place, channel.slot, value.type.axes, channel.stride
-        )
-        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
-        self.next_turn(channel)
-
-    def send_product(self, value: ir.Value, accumulator: Accumulator) -> None:
-        """Write a product that the vector cores read."""
-        channel, frame = self.shared.channels[value], self.frame
-        frame.emit(npu.CrossWait(channel.free, npu.Queue.FIXP, span=frame.span))
-        target = npu.Global(channel.place, ZERO, channel.slot)
-        self.cubes.store(accumulator, target, integer(channel.stride), channel.place.dtype)
-        frame.emit(npu.CrossSet(channel.full, npu.Queue.FIXP, span=frame.span))
-        self.next_turn(channel)
-
-    def receive_matrix(self, value: ir.Value) -> Matrix:
-        """Read a tile that the vector cores have left."""
-        channel, frame = self.shared.channels[value], self.frame
-        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        rows, cols = frame.order(value.type.axes)
-        source = npu.Global(channel.place, ZERO, channel.slot)
-        matrix = self.cubes.fetch(
-            channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride)
-        )
-        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
-        self.next_turn(channel)
-        return matrix
-
-    # ---- ranges ----------------------------------------------------------------------------------
-
-    def define_spans(self, loop: Axis | None) -> None:
-        """Define the spans whose ends are known at this point: at the top, or in the loop."""
-        for axis in self.shared.spans:
-            if axis not in self.frame.local and all(a in self.frame.local for a in _axes_in(axis)):
-                self.frame.define_axis(axis)
-
-    def find_classes(self) -> None:
-        """Name what decides sizes and trip counts, so that like programs can run together."""
-        if self.core is not self.shared_first():
-            return
-        frame, names = self.frame, self.shared.uniform
-        assert names is not None
-        for axis in self.shared.kernel.grid:
-            if not axis.is_scalar:
-                suffix = "rows" if axis is frame.split else "size"
-                names.append(f"{frame.local[axis]}_{suffix}")
-        for axis in self.shared.spans:
-            if axis in frame.local and any(a.kind == "grid" for a in _axes_in(axis)):
-                names.append(f"{frame.local[axis]}_size")
-        grid = set(self.shared.kernel.grid)
-        for s in ir.statements(self.shared.body):
-            ends: tuple[Scalar, ...] = (s.axis.lo, s.axis.hi) if isinstance(s, ir.For) else ()
-            ends = (
-                (s.condition,)
-                if isinstance(s, ir.If) and not isinstance(s.condition, ir.Value)
-                else ends
-            )
-            if any(isinstance(part, Element) for end in ends for part in walk(end)):
-                self.shared.uniform = None
-                return
-            met = {a for end in ends for a in _axes_of(end)}
-            if not met & grid:
-                continue
-            if not met <= grid:
-                self.shared.uniform = None
-                return
-            value = frame.scalar(sub(ends[1], ends[0]) if len(ends) == 2 else ends[0])
-            name = frame.fresh(f"{s.axis.name}_extent" if isinstance(s, ir.For) else "taken")
-            frame.let(name, value)
-            names.append(name)
-
-    def shared_first(self) -> npu.Core:
-        """Return the core that names the classes; the one on which the row split is visible."""
-        if self.unified:
-            return npu.Core.UNIFIED
-        return npu.Core.VECTOR if self.marks.vector or not self.marks.cube else npu.Core.CUBE
-
-    # ---- statements ------------------------------------------------------------------------------
-
-    def walk(self, body: tuple[ir.Stmt, ...]) -> None:
-        """Emit this core's share of ``body``."""
-        outer = self.block
-        for number, statement in enumerate(body):
-            self.block = body[number:]
-            self.frame.span = statement.span
-            match statement:
-                case ir.For():
-                    self.loop(statement)
-                case ir.If():
-                    self.branch(statement)
-                case _:
-                    if not self.on_vector:
-                        self.cube(statement)
-                    if self.on_vector or self.unified:
-                        self.vector(statement)
-        self.block = outer
-
-    def loop(self, statement: ir.For) -> None:
-        axis, frame = statement.axis, self.frame
-        depth = min(self.shared.depth, self.shared.plan.depths.get(axis.name, self.shared.depth))
-        note = f"for {axis.name} in {_domain(axis)}"
-        at = len(frame.steps)
-        with frame.loop(axis, depth, note):
-            self.define_spans(axis)
-            self.loops.append(frame.loops[-1])
-            empty = len(frame.steps)
-            self.walk(statement.body)
-            idle = len(frame.steps) == empty
-        if idle:
-            del frame.steps[at:]
-            return
-        if not self.on_vector and self.accumulates(statement) and self.cube_only(statement):
-            whole = frame.steps[-1]
-            assert isinstance(whole, npu.For)
-            frame.steps[-1] = self.at_least_once(whole, axis)
-
-    def accumulates(self, loop: ir.For) -> bool:
-        """Whether the loop's own products go into accumulators."""
-        return any(
-            isinstance(s, ir.Contract) and s.result in self.marks.accumulate for s in loop.body
-        )
-
-    def cube_only(self, loop: ir.For) -> bool:
-        """Whether vector cores have nothing to do in the loop."""
-        marks = self.marks
-        for s in ir.statements(loop.body):
-            if any(v in marks.vector_values or v in marks.to_vector for v in ir.results(s)):
-                return False
-            if isinstance(s, ir.Store | ir.Assign) and id(s) not in marks.skipped:
-                return False
-        return True
-
-    def may_stay_empty(self, var: ir.Var) -> bool:
-        """Whether all products of ``var`` may be skipped: in a loop shared with vector cores, an ``if``."""
-        for s in ir.statements(self.shared.body):
-            if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
-                return True
-            if isinstance(s, ir.If) and any(
-                isinstance(x, ir.Contract) for x in ir.statements(s.then)
-            ):
-                return True
-        return False
-
-    def at_least_once(self, loop: npu.For, axis: Axis) -> npu.For:
-        """Return the loop with one empty turn where it has none: an empty sum is 0."""
-        name = self.frame.local[axis]
-        body = tuple(
-            npu.Let(s.name, apply("max", s.value, ZERO))
-            if isinstance(s, npu.Let) and s.name == f"{name}_size"
-            else s
-            for s in loop.body
-        )
-        return replace(loop, hi=apply("max", loop.hi, add(loop.lo, 1)), body=body)
-
-    def branch(self, statement: ir.If) -> None:
-        frame = self.frame
-        if isinstance(statement.condition, ir.Value):
-            raise frame.cannot(statement.span, "an `if` on a value computed from tiles")
-        condition = frame.scalar(statement.condition)
-        with frame.block() as then:
-            self.walk(statement.then)
-        with frame.block() as orelse:
-            self.walk(statement.orelse)
-        if then or orelse:
-            frame.emit(npu.If(condition, tuple(then), tuple(orelse), span=statement.span))
-
-    # ---- the cube's share ------------------------------------------------------------------------
-
-    def cube(self, statement: ir.Stmt) -> None:
-        """Emit what the cube core does for one statement."""
-        marks = self.marks
-        match statement:
-            case ir.Load(result=value) if value in marks.loads:
-                self.matrices[value] = self.cubes.load(statement, statement.tensor.name)
-            case ir.Declare(var=var) if var in marks.accumulators:
-                product = next(p for p in marks.products if marks.accumulate.get(p.result) is var)
-                m, n, *_ = self.roles(product)
-                accumulator = self.new_accumulator(var.name, var.type.dtype, m, n)
-                self.accumulators[var] = accumulator
-                if self.may_stay_empty(var):
-                    self.cubes.zero(accumulator, product.a.type.dtype)
-                else:
-                    self.cubes.begin(accumulator)
-            case ir.Contract():
-                self.product(statement)
-            case ir.Read(result=value, var=var) if (
-                var in marks.accumulators and id(statement) not in marks.skipped
-            ):
-                self.deliver(value, self.accumulators[var])
-            case _:
-                pass
-
-    def new_accumulator(self, name: str, dtype: DType, m: Axis, n: Axis) -> Accumulator:
-        frame = self.frame
-        size = -(-frame.limit(m) // 16) * -(-frame.limit(n) // 16) * 1024
-        fits_twice = 2 * size * len(self.marks.products) <= self.shared.chip.capacity["L0C"]
-        accumulator = self.cubes.accumulator(name, dtype, m, n, ring=fits_twice)
-        self.flags.append(accumulator.fresh)
-        return accumulator
-
-    def roles(self, product: ir.Contract) -> tuple[Axis, Axis, Axis, ir.Value, ir.Value]:
-        """Return m, n, k, the left and the right matrix: m is the outer axis of the result."""
-        shared = set(product.axes)
-        a, b = product.a, product.b
-        left = [x for x in a.type.axes if x not in shared]
-        right = [x for x in b.type.axes if x not in shared]
-        if len(left) != 1 or len(right) != 1 or len(shared) != 1 or set(left) & set(right):
-            raise self.frame.cannot(product.span, "a product that is not matrix times matrix")
-        if self.frame.order((left[0], right[0]))[0] is right[0]:
-            a, b, left, right = b, a, right, left
-        return left[0], right[0], product.axes[0], a, b
-
-    def product(self, statement: ir.Contract) -> None:
-        marks = self.marks
-        m, n, k, a, b = self.roles(statement)
-        left, right = self.matrix(a), self.matrix(b)
-        var = marks.accumulate.get(statement.result)
-        if var is not None:
-            self.cubes.multiply(left, right, k, self.accumulators[var])
-            return
-        result = statement.result
-        accumulator = self.new_accumulator(self.shared.labels[result], result.type.dtype, m, n)
-        self.cubes.begin(accumulator)
-        self.cubes.multiply(left, right, k, accumulator)
-        self.deliver(result, accumulator)
-
-    def matrix(self, value: ir.Value) -> Matrix:
-        if value not in self.marks.to_cube:
-            return self.matrices[value]
-        return self.cubes.feed(self.tiles[value]) if self.unified else self.receive_matrix(value)
-
-    def deliver(self, value: ir.Value, accumulator: Accumulator) -> None:
-        """Write a finished product to where it is used."""
-        direct = self.marks.direct.get(value)
-        if direct is not None:
-            statement = direct.store
-            offset, strides = self.frame.address(statement.tensor, statement.index)
-            if strides[accumulator.n] != ONE:
-                raise self.frame.cannot(statement.span, "a product stored across its rows")
-            target = npu.Global(statement.tensor, offset)
-            self.cubes.store(accumulator, target, strides[accumulator.m], statement.tensor.dtype)
-        elif value in self.marks.to_vector and self.unified:
-            tile = self.frame.tile(self.shared.labels[value], value.type.axes, value.type.dtype)
-            self.cubes.drain(accumulator, tile)
-            self.tiles[value] = tile
-        elif value in self.marks.to_vector:
-            self.send_product(value, accumulator)
-
-    # ---- the vectors' share ----------------------------------------------------------------------
-
-    def vector(self, statement: ir.Stmt) -> None:
-        """Emit what a vector core does for one statement."""
-        frame, marks = self.frame, self.marks
-        if isinstance(statement, ir.Contract | ir.Read):
-            value = statement.result
-            if value in marks.to_vector:
-                if not self.unified:
-                    self.receive_tile(value)
-                return
-        if id(statement) in marks.skipped:
-            return
-        needed = [v for v in ir.results(statement) if v in marks.vector_values]
-        if ir.results(statement) and not needed:
-            return
-        match statement:
-            case ir.Load(result=value):
-                self.tiles[value] = load(frame, statement, statement.tensor.name)
-            case ir.Positions(result=value, axis=axis):
-                tile = self.tiles[value] = frame.tile(
-                    self.shared.labels[value], value.type.axes, DType.I32
-                )
-                first = frame.start(axis)
-                self.vectors.emit(npu.Iota(tile.ref, first, frame.extent(tile.axes)))
-            case ir.Compute(result=value):
-                operands = [self.source(x) for x in statement.operands]
-                tile = self.tiles[value] = self.destination(statement, value, operands)
-                self.vectors.compute(statement, operands, tile)
-            case ir.Reduce(result=value, operand=operand):
-                tile = self.tiles[value] = self.destination(statement, value, [])
-                reduce(frame, statement, self.tiles[operand], tile)
-            case ir.Declare(var=var, value=initial):
-                self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
-                self.assign(var, initial)
-            case ir.Assign(var=var, value=new):
-                self.assign(var, new)
-            case ir.Read(result=value, var=var):
-                self.tiles[value] = self.read(statement, value, var)
-            case ir.Store(value=stored):
-                axes = tuple(a for i in statement.index for a, _ in i.terms)
-                with frame.block() as steps:
-                    store(frame, statement, self.source(stored))
-                self.split_store(steps, axes)
-            case _:
-                what = type(statement).__name__.lower()
-                raise frame.cannot(statement.span, f"`{what}`")
-        for value in needed:
-            if value in marks.to_cube and not self.unified:
-                self.send_tile(value)
-
-    def split_store(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
-        """Emit a store; its copy on one vector core where both have the same tile."""
-        *before, copy = steps
-        self.frame.steps += before
-        self.once([copy], axes)
-
-    def source(self, operand: ir.Operand) -> Tile | Scalar:
-        return self.tiles[operand] if isinstance(operand, ir.Value) else self.frame.scalar(operand)
-
-    def destination(
-        self, statement: ir.Stmt, value: ir.Value, operands: list[Tile | Scalar]
-    ) -> Tile:
-        """Return where ``value`` goes: the place of an operand that dies here, or a new one."""
-        frame = self.frame
-        now = self.shared.position[id(statement)]
-        axes = frame.order(value.type.axes)
-        names = [x for x in ir.operands(statement) if isinstance(x, ir.Value)]
-        if isinstance(statement, ir.Compute) and statement.op.name in _IN_PLACE:
-            for name, tile in zip(names, [t for t in operands if isinstance(t, Tile)], strict=True):
-                dies = self.shared.last_use.get(name) == now and self.is_free(name, value)
-                same = tile.axes == axes and tile.dtype is value.type.dtype and not tile.ring
-                if dies and same and tile.dtype is not DType.BOOL:
-                    return Tile(tile.ref, axes, tile.dtype, tile.padded)
-        return frame.tile(self.shared.labels[value], axes, value.type.dtype)
-
-    def is_free(self, value: ir.Value, heir: ir.Value) -> bool:
-        """Whether ``heir`` may take the place of ``value``, which dies with this statement.
-
-        A variable's place is free where the next thing that happens to the variable is that it is
-        assigned, and ``heir`` lives no longer than that.
-        """
-        var = next(
-            (v for v, t in self.vars.items() if t.ref.buffer is self.tiles[value].ref.buffer), None
-        )
-        if var is None:
-            return True
-        position, last_use = self.shared.position, self.shared.last_use
-        now = position[id(self.block[0])]
-        for other, tile in self.tiles.items():
-            if tile.ref.buffer is self.vars[var].ref.buffer and last_use.get(other, 0) > now:
-                return False
-        for s in self.block[1:]:
-            if isinstance(s, ir.Assign) and s.var is var:
-                return last_use[heir] <= position[id(s)]
-            if any(
-                isinstance(x, ir.Read | ir.Assign) and x.var is var for x in ir.statements((s,))
-            ):
-                return False
-        return False
-
-    def assign(self, var: ir.Var, value: ir.Operand) -> None:
-        tile = self.vars[var]
-        source = self.source(value)
-        if not isinstance(source, Tile):
-            source = as_type(source, tile.dtype)
-        if isinstance(source, Tile) and source.ref.buffer is tile.ref.buffer:
-            tile.padded = source.padded
-            return
-        tile.padded = len(tile.axes) != 1 or not isinstance(source, Tile)
-        self.vectors.copy(source, tile)
-
-    def read(self, statement: ir.Read, value: ir.Value, var: ir.Var) -> Tile:
-        """Return the variable's tile, or a copy where it changes while ``value`` is in use."""
-        tile = self.vars[var]
-        now, last = self.shared.position[id(statement)], self.shared.last_use.get(value, 0)
-        changes = any(
-            isinstance(s, ir.Assign) and s.var is var and now < self.shared.position[id(s)] < last
-            for s in ir.statements(self.shared.body)
-        )
-        alias = Tile(tile.ref, tile.axes, tile.dtype, tile.padded)
-        if not changes:
-            return alias
-        copy = self.frame.tile(var.name, tile.axes, tile.dtype)
-        self.vectors.copy(alias, copy)
-        return copy
-
-
-# Ops that read each element before they write it, in one instruction.
-_IN_PLACE = frozenset({"add", "sub", "mul", "div", "min", "max", "exp", "log", "sqrt", "abs"})
-
-
-def _axes_of(scalar: Scalar) -> set[Axis]:
-    return {p.axis for p in walk(scalar) if isinstance(p, Position | Start | End)}
-
-
-def _axes_in(axis: Axis) -> set[Axis]:
-    found = _axes_of(axis.lo) | _axes_of(axis.hi)
-    return found | {axis.source} if axis.source is not None else found
-
-
-def _domain(axis: Axis) -> str:
-    span = f"{show(axis.lo)} .. {show(axis.hi)}" if axis.lo != Literal(0) else show(axis.hi)
-    return span if axis.tile is None else f"{span} by {show(axis.tile)}"

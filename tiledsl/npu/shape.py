@@ -1,12 +1,66 @@
 """What a kernel is like, as far as the NPU lowering asks: orders of axes, granules, lives, spans."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 from tiledsl import ir
-from tiledsl.npu.partition import Partition
+from tiledsl.chips import Chip
+from tiledsl.diagnostics import CompileError
+from tiledsl.npu.errors import NotOnTarget
+from tiledsl.npu.partition import Partition, partition
+from tiledsl.npu.prepare import prepare
 from tiledsl.scalar import Axis
 from tiledsl.types import DType
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the lowering knows of a kernel on a chip before any tile size is set."""
+
+    kernel: ir.Kernel
+    chip: Chip
+    body: tuple[ir.Stmt, ...]
+    marks: Partition
+    rank: dict[Axis, int]
+    granule: int
+    spans: tuple[Axis, ...]
+    last_use: dict[ir.Value, int]
+    position: dict[int, int]
+    labels: dict[ir.Value, str]
+
+
+def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
+    """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
+    _storable(kernel, chip)
+    body = prepare(kernel.body)
+    marks = partition(body, unified=not chip.separate)
+    rank = canonical_order(body)
+    position, last_use = uses(body)
+    granule = row_granule(body, marks, rank)
+    if marks.cube and not chip.separate:
+        granule = max(granule, 16)  # L0C comes to UB in fractals
+    return Shape(
+        kernel,
+        chip,
+        body,
+        marks,
+        rank,
+        granule,
+        spans_of(body),
+        last_use,
+        position,
+        labels_of(body),
+    )
+
+
+def _storable(kernel: ir.Kernel, chip: Chip) -> None:
+    """Reject element types that the chip does not have."""
+    if chip.separate:
+        return
+    for tensor in kernel.tensors:
+        if tensor.dtype is DType.BF16:
+            raise CompileError([NotOnTarget(tensor.span, chip.name, "bf16", "use f16 or f32")])
 
 
 def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:

@@ -1,0 +1,579 @@
+"""The lowering for one kind of core: a walk over the kernel that emits this core's share."""
+
+from dataclasses import dataclass, field, replace
+
+from tiledsl import ir
+from tiledsl.npu import program as npu
+from tiledsl.npu.cube import Accumulator, Cubes, Matrix
+from tiledsl.npu.frame import Frame, Loop, Tile
+from tiledsl.npu.memory import copy_out, frame_rows, from_workspace, load, store
+from tiledsl.npu.place import place
+from tiledsl.npu.reduce import reduce
+from tiledsl.npu.rewriting import drop_unused
+from tiledsl.npu.shape import Shape
+from tiledsl.npu.sync import insert_flags
+from tiledsl.npu.vector import Vectors, as_type
+from tiledsl.scalar import (
+    ONE,
+    ZERO,
+    Axis,
+    Element,
+    End,
+    Literal,
+    Local,
+    Position,
+    Scalar,
+    Start,
+    add,
+    apply,
+    integer,
+    mul,
+    show,
+    sub,
+    walk,
+)  # fmt: skip
+from tiledsl.schedule import Plan
+from tiledsl.types import DType
+
+SLOTS = 2  # of each workspace: one is filled while the other is read
+
+
+@dataclass(eq=False)
+class Channel:
+    """A way for one value from core to core, through a workspace in global memory."""
+
+    place: npu.Workspace
+    full: int
+    free: int
+    stride: int
+    turn: str
+
+    @property
+    def slot(self) -> Scalar:
+        """The slot of the current hand-over."""
+        return apply("mod", Local(self.turn), integer(SLOTS))
+
+
+@dataclass
+class Lowering:
+    """What the walks over one kernel share."""
+
+    shape: Shape
+    plan: Plan
+    depth: int
+    split: Axis | None = None
+    channels: dict[ir.Value, Channel] = field(default_factory=dict)
+    uniform: list[str] | None = field(default_factory=list)
+
+
+class Core:
+    """The walk for one kind of core."""
+
+    def __init__(self, shared: Lowering, core: npu.Core, both: bool) -> None:
+        self.shared, self.kind, self.both = shared, core, both
+        self.outer = Loop("turn", shared.depth)
+        self.programs: Scalar = ONE
+        self.marks = shared.shape.marks
+        split = shared.split if core is npu.Core.VECTOR else None
+        self.frame = Frame(
+            shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, shared.shape.granule, shared.shape.rank, split,
+            shared.shape.chip.cube_types,
+        )  # fmt: skip
+        self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
+        self.tiles: dict[ir.Value, Tile] = {}
+        self.vars: dict[ir.Var, Tile] = {}
+        self.matrices: dict[ir.Value, Matrix] = {}
+        self.accumulators: dict[ir.Var, Accumulator] = {}
+        self.flags: list[str] = []
+        self.loops: list[Loop] = []
+        self.block: tuple[ir.Stmt, ...] = ()
+        self.on_vector = core is npu.Core.VECTOR
+        self.unified = core is npu.Core.UNIFIED
+
+    def run(self) -> npu.CoreProgram:
+        """Return the core's program, with addresses and flags."""
+        body, buffers = self.placed()
+        frame, loops = self.frame, self.all_loops()
+        rings = {name: x.counter for name, x in frame.owners.items()}
+        depths = {x.counter: x.depth for x in loops}
+        flagged = insert_flags(body, rings, depths, loops[0].counter)
+        keep = frozenset(self.shared.uniform or ())
+        return npu.CoreProgram(self.kind, buffers, drop_unused(flagged, keep))
+
+    def placed(self) -> tuple[tuple[npu.Step, ...], tuple[npu.Buffer, ...]]:
+        """Return the core's steps without flags, and its buffers; raise `Overflow`."""
+        frame, shape = self.frame, self.shared.shape
+        self.programs = frame.define_grid()
+        frame.loops.append(self.outer)
+        with frame.block() as inside:
+            frame.decode_grid()
+            self.define_spans()
+            self.find_classes()
+            self.walk(shape.body)
+            inside.append(npu.Assign(self.outer.counter, add(Local(self.outer.counter), 1)))
+        frame.loops.pop()
+        note = "grid " + ", ".join(f"{a.name} in {_domain(a)}" for a in shape.kernel.grid)
+        first, step = Local("block"), Local("blocks")
+        loop = npu.For("program", first, self.programs, step, tuple(inside), note)
+        counters = [x.counter for x in self.all_loops()]
+        counters += [c.turn for c in self.shared.channels.values()] + self.flags
+        lets = [npu.Let(name, ZERO) for name in dict.fromkeys(counters)]
+        body: tuple[npu.Step, ...] = (*lets, *self.opening(), loop, *self.closing())
+        rings = {name: x.counter for name, x in frame.owners.items()}
+        capacity = {m: shape.chip.capacity[m.value] for m in npu.Memory}
+        return place(body, frame.buffers, rings, capacity)
+
+    def all_loops(self) -> list[Loop]:
+        """Return the loops that count their turns, the one over programs first."""
+        return [self.outer, *self.loops, *self.cubes.inner_loops]
+
+    # ---- hand-over -------------------------------------------------------------------------------
+
+    def reads_channel(self, value: ir.Value) -> bool:
+        """Whether this core is the reader of the channel of ``value``."""
+        return self.on_vector is (value in self.marks.to_vector)
+
+    def opening(self) -> list[npu.Step]:
+        """Raise the flags that say that all slots are free, for the channels read here."""
+        return [
+            npu.CrossSet(c.free, npu.Queue.MTE2)
+            for value, c in self.shared.channels.items() if self.reads_channel(value) for _ in range(SLOTS)
+        ]  # fmt: skip
+
+    def closing(self) -> list[npu.Step]:
+        """Lower them again, for the channels written here."""
+        queue = npu.Queue.MTE3 if self.on_vector else npu.Queue.FIXP
+        return [
+            npu.CrossWait(c.free, queue)
+            for value, c in self.shared.channels.items() if not self.reads_channel(value) for _ in range(SLOTS)
+        ]  # fmt: skip
+
+    def next_turn(self, channel: Channel) -> None:
+        self.frame.emit(npu.Assign(channel.turn, add(Local(channel.turn), 1)))
+
+    def send_tile(self, value: ir.Value) -> None:
+        """Write a tile that the cube multiplies; each vector core its rows."""
+        channel, frame, tile = self.shared.channels[value], self.frame, self.tiles[value]
+        frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
+        rows, cols = tile.axes
+        offset = mul(frame_rows(frame, rows), channel.stride)
+        target = npu.Global(channel.place, offset, channel.slot)
+        with frame.block() as steps:
+            copy_out(frame, tile, target, {rows: integer(channel.stride), cols: ONE}, tile.axes)
+        self.once(steps, tile.axes)
+        frame.emit(npu.CrossSet(channel.full, npu.Queue.MTE3, span=frame.span))
+        self.next_turn(channel)
+
+    def once(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
+        """Emit ``steps``, on one of the two vector cores where both would do the same."""
+        if self.both and self.frame.split not in axes:
+            condition = apply("eq", Local("sub"), ZERO)
+            self.frame.emit(npu.If(condition, tuple(steps), span=self.frame.span))
+        else:
+            self.frame.steps += steps
+
+    def receive_tile(self, value: ir.Value) -> None:
+        """Read a product that the cube has left."""
+        channel, frame = self.shared.channels[value], self.frame
+        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
+        self.tiles[value] = from_workspace(
+            frame, channel.place, channel.slot, value.type.axes, channel.stride
+        )
+        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
+        self.next_turn(channel)
+
+    def send_product(self, value: ir.Value, accumulator: Accumulator) -> None:
+        """Write a product that the vector cores read."""
+        channel, frame = self.shared.channels[value], self.frame
+        frame.emit(npu.CrossWait(channel.free, npu.Queue.FIXP, span=frame.span))
+        target = npu.Global(channel.place, ZERO, channel.slot)
+        self.cubes.store(accumulator, target, integer(channel.stride), channel.place.dtype)
+        frame.emit(npu.CrossSet(channel.full, npu.Queue.FIXP, span=frame.span))
+        self.next_turn(channel)
+
+    def receive_matrix(self, value: ir.Value) -> Matrix:
+        """Read a tile that the vector cores have left."""
+        channel, frame = self.shared.channels[value], self.frame
+        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
+        rows, cols = frame.order(value.type.axes)
+        source = npu.Global(channel.place, ZERO, channel.slot)
+        matrix = self.cubes.fetch(
+            channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride)
+        )
+        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
+        self.next_turn(channel)
+        return matrix
+
+    # ---- ranges ----------------------------------------------------------------------------------
+
+    def define_spans(self) -> None:
+        """Define the spans whose ends are known at this point: at the top, or in the loop."""
+        for axis in self.shared.shape.spans:
+            if axis not in self.frame.local and all(a in self.frame.local for a in _axes_in(axis)):
+                self.frame.define_axis(axis)
+
+    def find_classes(self) -> None:
+        """Name what decides sizes and trip counts, so that like programs can run together."""
+        if self.kind is not self.shared_first():
+            return
+        frame, names = self.frame, self.shared.uniform
+        assert names is not None
+        for axis in self.shared.shape.kernel.grid:
+            if not axis.is_scalar:
+                suffix = "rows" if axis is frame.split else "size"
+                names.append(f"{frame.local[axis]}_{suffix}")
+        for axis in self.shared.shape.spans:
+            if axis in frame.local and any(a.kind == "grid" for a in _axes_in(axis)):
+                names.append(f"{frame.local[axis]}_size")
+        grid = set(self.shared.shape.kernel.grid)
+        for s in ir.statements(self.shared.shape.body):
+            ends: tuple[Scalar, ...] = (s.axis.lo, s.axis.hi) if isinstance(s, ir.For) else ()
+            ends = (
+                (s.condition,)
+                if isinstance(s, ir.If) and not isinstance(s.condition, ir.Value)
+                else ends
+            )
+            if any(isinstance(part, Element) for end in ends for part in walk(end)):
+                self.shared.uniform = None
+                return
+            met = {a for end in ends for a in _axes_of(end)}
+            if not met & grid:
+                continue
+            if not met <= grid:
+                self.shared.uniform = None
+                return
+            value = frame.scalar(sub(ends[1], ends[0]) if len(ends) == 2 else ends[0])
+            name = frame.fresh(f"{s.axis.name}_extent" if isinstance(s, ir.For) else "taken")
+            frame.let(name, value)
+            names.append(name)
+
+    def shared_first(self) -> npu.Core:
+        """Return the core that names the classes; the one on which the row split is visible."""
+        if self.unified:
+            return npu.Core.UNIFIED
+        return npu.Core.VECTOR if self.marks.vector or not self.marks.cube else npu.Core.CUBE
+
+    # ---- statements ------------------------------------------------------------------------------
+
+    def walk(self, body: tuple[ir.Stmt, ...]) -> None:
+        """Emit this core's share of ``body``."""
+        outer = self.block
+        for number, statement in enumerate(body):
+            self.block = body[number:]
+            self.frame.span = statement.span
+            match statement:
+                case ir.For():
+                    self.loop(statement)
+                case ir.If():
+                    self.branch(statement)
+                case _:
+                    if not self.on_vector:
+                        self.cube(statement)
+                    if self.on_vector or self.unified:
+                        self.vector(statement)
+        self.block = outer
+
+    def loop(self, statement: ir.For) -> None:
+        axis, frame = statement.axis, self.frame
+        depth = min(self.shared.depth, self.shared.plan.depths.get(axis.name, self.shared.depth))
+        note = f"for {axis.name} in {_domain(axis)}"
+        at = len(frame.steps)
+        with frame.loop(axis, depth, note):
+            self.define_spans()
+            self.loops.append(frame.loops[-1])
+            empty = len(frame.steps)
+            self.walk(statement.body)
+            idle = len(frame.steps) == empty
+        if idle:
+            del frame.steps[at:]
+            return
+        if not self.on_vector and self.accumulates(statement) and self.cube_only(statement):
+            whole = frame.steps[-1]
+            assert isinstance(whole, npu.For)
+            frame.steps[-1] = self.at_least_once(whole, axis)
+
+    def accumulates(self, loop: ir.For) -> bool:
+        """Whether the loop's own products go into accumulators."""
+        return any(
+            isinstance(s, ir.Contract) and s.result in self.marks.accumulate for s in loop.body
+        )
+
+    def cube_only(self, loop: ir.For) -> bool:
+        """Whether vector cores have nothing to do in the loop."""
+        marks = self.marks
+        for s in ir.statements(loop.body):
+            if any(v in marks.vector_values or v in marks.to_vector for v in ir.results(s)):
+                return False
+            if isinstance(s, ir.Store | ir.Assign) and id(s) not in marks.skipped:
+                return False
+        return True
+
+    def may_stay_empty(self, var: ir.Var) -> bool:
+        """Whether all products of ``var`` may be skipped: in a loop shared with vector cores, an ``if``."""
+        for s in ir.statements(self.shared.shape.body):
+            if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
+                return True
+            if isinstance(s, ir.If) and any(
+                isinstance(x, ir.Contract) for x in ir.statements(s.then)
+            ):
+                return True
+        return False
+
+    def at_least_once(self, loop: npu.For, axis: Axis) -> npu.For:
+        """Return the loop with one empty turn where it has none: an empty sum is 0."""
+        name = self.frame.local[axis]
+        body = tuple(
+            npu.Let(s.name, apply("max", s.value, ZERO))
+            if isinstance(s, npu.Let) and s.name == f"{name}_size"
+            else s
+            for s in loop.body
+        )
+        return replace(loop, hi=apply("max", loop.hi, add(loop.lo, 1)), body=body)
+
+    def branch(self, statement: ir.If) -> None:
+        frame = self.frame
+        if isinstance(statement.condition, ir.Value):
+            raise frame.cannot(statement.span, "an `if` on a value computed from tiles")
+        condition = frame.scalar(statement.condition)
+        with frame.block() as then:
+            self.walk(statement.then)
+        with frame.block() as orelse:
+            self.walk(statement.orelse)
+        if then or orelse:
+            frame.emit(npu.If(condition, tuple(then), tuple(orelse), span=statement.span))
+
+    # ---- the cube's share ------------------------------------------------------------------------
+
+    def cube(self, statement: ir.Stmt) -> None:
+        """Emit what the cube core does for one statement."""
+        marks = self.marks
+        match statement:
+            case ir.Load(result=value) if value in marks.loads:
+                self.matrices[value] = self.cubes.load(statement, statement.tensor.name)
+            case ir.Declare(var=var) if var in marks.accumulators:
+                product = next(p for p in marks.products if marks.accumulate.get(p.result) is var)
+                m, n, *_ = self.roles(product)
+                accumulator = self.new_accumulator(var.name, var.type.dtype, m, n)
+                self.accumulators[var] = accumulator
+                if self.may_stay_empty(var):
+                    self.cubes.zero(accumulator, product.a.type.dtype)
+                else:
+                    self.cubes.begin(accumulator)
+            case ir.Contract():
+                self.product(statement)
+            case ir.Read(result=value, var=var) if (
+                var in marks.accumulators and id(statement) not in marks.skipped
+            ):
+                self.deliver(value, self.accumulators[var])
+            case _:
+                pass
+
+    def new_accumulator(self, name: str, dtype: DType, m: Axis, n: Axis) -> Accumulator:
+        frame = self.frame
+        size = -(-frame.limit(m) // 16) * -(-frame.limit(n) // 16) * 1024
+        fits_twice = 2 * size * len(self.marks.products) <= self.shared.shape.chip.capacity["L0C"]
+        accumulator = self.cubes.accumulator(name, dtype, m, n, ring=fits_twice)
+        self.flags.append(accumulator.fresh)
+        return accumulator
+
+    def roles(self, product: ir.Contract) -> tuple[Axis, Axis, Axis, ir.Value, ir.Value]:
+        """Return m, n, k, the left and the right matrix: m is the outer axis of the result."""
+        shared = set(product.axes)
+        a, b = product.a, product.b
+        left = [x for x in a.type.axes if x not in shared]
+        right = [x for x in b.type.axes if x not in shared]
+        if len(left) != 1 or len(right) != 1 or len(shared) != 1 or set(left) & set(right):
+            raise self.frame.cannot(product.span, "a product that is not matrix times matrix")
+        if self.frame.order((left[0], right[0]))[0] is right[0]:
+            a, b, left, right = b, a, right, left
+        return left[0], right[0], product.axes[0], a, b
+
+    def product(self, statement: ir.Contract) -> None:
+        marks = self.marks
+        m, n, k, a, b = self.roles(statement)
+        left, right = self.matrix(a), self.matrix(b)
+        var = marks.accumulate.get(statement.result)
+        if var is not None:
+            self.cubes.multiply(left, right, k, self.accumulators[var])
+            return
+        result = statement.result
+        accumulator = self.new_accumulator(
+            self.shared.shape.labels[result], result.type.dtype, m, n
+        )
+        self.cubes.begin(accumulator)
+        self.cubes.multiply(left, right, k, accumulator)
+        self.deliver(result, accumulator)
+
+    def matrix(self, value: ir.Value) -> Matrix:
+        if value not in self.marks.to_cube:
+            return self.matrices[value]
+        return self.cubes.feed(self.tiles[value]) if self.unified else self.receive_matrix(value)
+
+    def deliver(self, value: ir.Value, accumulator: Accumulator) -> None:
+        """Write a finished product to where it is used."""
+        direct = self.marks.direct.get(value)
+        if direct is not None:
+            statement = direct.store
+            offset, strides = self.frame.address(statement.tensor, statement.index)
+            if strides[accumulator.n] != ONE:
+                raise self.frame.cannot(statement.span, "a product stored across its rows")
+            target = npu.Global(statement.tensor, offset)
+            self.cubes.store(accumulator, target, strides[accumulator.m], statement.tensor.dtype)
+        elif value in self.marks.to_vector and self.unified:
+            tile = self.frame.tile(
+                self.shared.shape.labels[value], value.type.axes, value.type.dtype
+            )
+            self.cubes.drain(accumulator, tile)
+            self.tiles[value] = tile
+        elif value in self.marks.to_vector:
+            self.send_product(value, accumulator)
+
+    # ---- the vectors' share ----------------------------------------------------------------------
+
+    def vector(self, statement: ir.Stmt) -> None:
+        """Emit what a vector core does for one statement."""
+        frame, marks = self.frame, self.marks
+        if isinstance(statement, ir.Contract | ir.Read):
+            value = statement.result
+            if value in marks.to_vector:
+                if not self.unified:
+                    self.receive_tile(value)
+                return
+        if id(statement) in marks.skipped:
+            return
+        needed = [v for v in ir.results(statement) if v in marks.vector_values]
+        if ir.results(statement) and not needed:
+            return
+        match statement:
+            case ir.Load(result=value):
+                self.tiles[value] = load(frame, statement, statement.tensor.name)
+            case ir.Positions(result=value, axis=axis):
+                tile = self.tiles[value] = frame.tile(
+                    self.shared.shape.labels[value], value.type.axes, DType.I32
+                )
+                first = frame.start(axis)
+                self.vectors.emit(npu.Iota(tile.ref, first, frame.extent(tile.axes)))
+            case ir.Compute(result=value):
+                operands = [self.source(x) for x in statement.operands]
+                tile = self.tiles[value] = self.destination(statement, value, operands)
+                self.vectors.compute(statement, operands, tile)
+            case ir.Reduce(result=value, operand=operand):
+                tile = self.tiles[value] = self.destination(statement, value, [])
+                reduce(frame, statement, self.tiles[operand], tile)
+            case ir.Declare(var=var, value=initial):
+                self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
+                self.assign(var, initial)
+            case ir.Assign(var=var, value=new):
+                self.assign(var, new)
+            case ir.Read(result=value, var=var):
+                self.tiles[value] = self.read(statement, value, var)
+            case ir.Store(value=stored):
+                axes = tuple(a for i in statement.index for a, _ in i.terms)
+                with frame.block() as steps:
+                    store(frame, statement, self.source(stored))
+                self.split_store(steps, axes)
+            case _:
+                what = type(statement).__name__.lower()
+                raise frame.cannot(statement.span, f"`{what}`")
+        for value in needed:
+            if value in marks.to_cube and not self.unified:
+                self.send_tile(value)
+
+    def split_store(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
+        """Emit a store; its copy on one vector core where both have the same tile."""
+        *before, copy = steps
+        self.frame.steps += before
+        self.once([copy], axes)
+
+    def source(self, operand: ir.Operand) -> Tile | Scalar:
+        return self.tiles[operand] if isinstance(operand, ir.Value) else self.frame.scalar(operand)
+
+    def destination(
+        self, statement: ir.Stmt, value: ir.Value, operands: list[Tile | Scalar]
+    ) -> Tile:
+        """Return where ``value`` goes: the place of an operand that dies here, or a new one."""
+        frame = self.frame
+        now = self.shared.shape.position[id(statement)]
+        axes = frame.order(value.type.axes)
+        names = [x for x in ir.operands(statement) if isinstance(x, ir.Value)]
+        if isinstance(statement, ir.Compute) and statement.op.name in _IN_PLACE:
+            for name, tile in zip(names, [t for t in operands if isinstance(t, Tile)], strict=True):
+                dies = self.shared.shape.last_use.get(name) == now and self.is_free(name, value)
+                same = tile.axes == axes and tile.dtype is value.type.dtype and not tile.ring
+                if dies and same and tile.dtype is not DType.BOOL:
+                    return Tile(tile.ref, axes, tile.dtype, tile.padded)
+        return frame.tile(self.shared.shape.labels[value], axes, value.type.dtype)
+
+    def is_free(self, value: ir.Value, heir: ir.Value) -> bool:
+        """Whether ``heir`` may take the place of ``value``, which dies with this statement.
+
+        A variable's place is free where the next thing that happens to the variable is that it is
+        assigned, and ``heir`` lives no longer than that.
+        """
+        var = next(
+            (v for v, t in self.vars.items() if t.ref.buffer is self.tiles[value].ref.buffer), None
+        )
+        if var is None:
+            return True
+        position, last_use = self.shared.shape.position, self.shared.shape.last_use
+        now = position[id(self.block[0])]
+        for other, tile in self.tiles.items():
+            if tile.ref.buffer is self.vars[var].ref.buffer and last_use.get(other, 0) > now:
+                return False
+        for s in self.block[1:]:
+            if isinstance(s, ir.Assign) and s.var is var:
+                return last_use[heir] <= position[id(s)]
+            if any(
+                isinstance(x, ir.Read | ir.Assign) and x.var is var for x in ir.statements((s,))
+            ):
+                return False
+        return False
+
+    def assign(self, var: ir.Var, value: ir.Operand) -> None:
+        tile = self.vars[var]
+        source = self.source(value)
+        if not isinstance(source, Tile):
+            source = as_type(source, tile.dtype)
+        if isinstance(source, Tile) and source.ref.buffer is tile.ref.buffer:
+            tile.padded = source.padded
+            return
+        tile.padded = len(tile.axes) != 1 or not isinstance(source, Tile)
+        self.vectors.copy(source, tile)
+
+    def read(self, statement: ir.Read, value: ir.Value, var: ir.Var) -> Tile:
+        """Return the variable's tile, or a copy where it changes while ``value`` is in use."""
+        tile = self.vars[var]
+        now, last = (
+            self.shared.shape.position[id(statement)],
+            self.shared.shape.last_use.get(value, 0),
+        )
+        changes = any(
+            isinstance(s, ir.Assign)
+            and s.var is var
+            and now < self.shared.shape.position[id(s)] < last
+            for s in ir.statements(self.shared.shape.body)
+        )
+        alias = Tile(tile.ref, tile.axes, tile.dtype, tile.padded)
+        if not changes:
+            return alias
+        copy = self.frame.tile(var.name, tile.axes, tile.dtype)
+        self.vectors.copy(alias, copy)
+        return copy
+
+
+# Ops that read each element before they write it, in one instruction.
+_IN_PLACE = frozenset({"add", "sub", "mul", "div", "min", "max", "exp", "log", "sqrt", "abs"})
+
+
+def _axes_of(scalar: Scalar) -> set[Axis]:
+    return {p.axis for p in walk(scalar) if isinstance(p, Position | Start | End)}
+
+
+def _axes_in(axis: Axis) -> set[Axis]:
+    found = _axes_of(axis.lo) | _axes_of(axis.hi)
+    return found | {axis.source} if axis.source is not None else found
+
+
+def _domain(axis: Axis) -> str:
+    span = f"{show(axis.lo)} .. {show(axis.hi)}" if axis.lo != Literal(0) else show(axis.hi)
+    return span if axis.tile is None else f"{span} by {show(axis.tile)}"
