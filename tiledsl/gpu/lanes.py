@@ -13,7 +13,7 @@ from tiledsl.scalar import Axis, Local, Scalar
 from tiledsl.types import DType
 
 # What the checker calls values that the text does not name.
-_AUTOMATIC = re.compile(r"v\d+")
+_AUTOMATIC = re.compile(r"v?\d+")
 
 Env = Mapping[Axis, Coordinate]
 

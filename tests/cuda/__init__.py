@@ -1,0 +1,1 @@
+"""Kernels and an oracle for the tests of the GPU side."""

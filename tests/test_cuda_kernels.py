@@ -1,0 +1,17 @@
+"""Every construct, compiled to CUDA C++ and run on the host model, against the oracle."""
+
+import pytest
+
+from tests.cuda.harness import assert_close, both
+from tests.cuda.kernels import CASES
+
+
+@pytest.mark.parametrize("size", [3, 16, None])
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_the_oracle(name: str, size: int | None) -> None:
+    case = CASES[name]
+    for seed, dims in enumerate(case.dims):
+        kernel, got, want = both(case.text, size, dims, case.scalars, case.inputs, seed)
+        for tensor in kernel.tensors:
+            where = f"{tensor.name} of {name} for {dims}"
+            assert_close(got[tensor.name], want[tensor.name], tensor.dtype, where)
