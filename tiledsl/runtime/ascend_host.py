@@ -151,7 +151,7 @@ def _build(words: KernelWords, files: Mapping[str, str]) -> Path:
         for name, text in (*needed.items(), ("run.cpp", entry)):
             (folder / name).write_text(text)
         made = folder / "kernel.so"
-        options = ("-O1", f"-I{HOST}", f"-I{folder}", "-Wl,-rpath," + str(model.parent))
+        options = ("-O0", f"-I{HOST}", f"-I{folder}", "-Wl,-rpath," + str(model.parent))
         _compile([*options, "-o", str(made), str(folder / "run.cpp"), str(model)])
         os.replace(made, target)
     return target

@@ -128,13 +128,13 @@ TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32
 }
 template <typename T, typename P>
 TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad) {
-    CopyIn(dst, src, length, pad, Axis{1, 0, 0});
+    tdsl::CopyIn(dst, src, length, pad, Axis{1, 0, 0});
 }
 template <typename T, typename P, typename... Inner>
 TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad, Axis axis,
                     Inner... inner) {
     for (int32_t i = 0; i < axis.count; ++i)
-        CopyIn(dst[uint32_t(i * axis.local_stride)], src[uint64_t(i * axis.global_stride)], length, pad, inner...);
+        tdsl::CopyIn(dst[uint32_t(i * axis.local_stride)], src[uint64_t(i * axis.global_stride)], length, pad, inner...);
 }
 
 template <typename T>
@@ -154,32 +154,32 @@ TDSL_FN void CopyOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int3
     }
 }
 template <typename T> TDSL_FN void CopyOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32_t length) {
-    CopyOut(dst, src, length, Axis{1, 0, 0});
+    tdsl::CopyOut(dst, src, length, Axis{1, 0, 0});
 }
 template <typename T, typename... Inner>
 TDSL_FN void CopyOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32_t length, Axis axis,
                      Inner... inner) {
     for (int32_t i = 0; i < axis.count; ++i)
-        CopyOut(dst[uint64_t(i * axis.global_stride)], src[uint32_t(i * axis.local_stride)], length, inner...);
+        tdsl::CopyOut(dst[uint64_t(i * axis.global_stride)], src[uint32_t(i * axis.local_stride)], length, inner...);
 }
 
 // The same, combined with what global memory holds.
 template <typename T, typename... Axes>
 TDSL_FN void AddOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32_t length, Axes... axes) {
     SetAtomicAdd<T>();
-    CopyOut(dst, src, length, axes...);
+    tdsl::CopyOut(dst, src, length, axes...);
     SetAtomicNone();
 }
 template <typename T, typename... Axes>
 TDSL_FN void MaxOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32_t length, Axes... axes) {
     SetAtomicMax<T>();
-    CopyOut(dst, src, length, axes...);
+    tdsl::CopyOut(dst, src, length, axes...);
     SetAtomicNone();
 }
 template <typename T, typename... Axes>
 TDSL_FN void MinOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32_t length, Axes... axes) {
     SetAtomicMin<T>();
-    CopyOut(dst, src, length, axes...);
+    tdsl::CopyOut(dst, src, length, axes...);
     SetAtomicNone();
 }
 
@@ -343,7 +343,7 @@ TDSL_FN void Apply(const View<Kind::kFull, T> &dst, const View<kA, T> &a, const 
     if (rows <= 0 || cols <= 0) return;
     const bool strides_fit = RowBlocks(dst) <= kMaxStride && RowBlocks(a) <= kMaxStride && RowBlocks(b) <= kMaxStride;
     if (!strides_fit || rows < CeilDiv(cols, kPerRepeat<T>)) {
-        for (int32_t row = 0; row < rows; ++row) ApplyRow<Op>(At(dst, row, 0), a, b, row, cols);
+        for (int32_t row = 0; row < rows; ++row) tdsl::ApplyRow<Op>(At(dst, row, 0), a, b, row, cols);
         return;
     }
     const BinaryRepeatParams params(1, kAlongRow<kA> ? 1 : 0, kAlongRow<kB> ? 1 : 0, uint8_t(RowBlocks(dst)),
@@ -381,7 +381,7 @@ TDSL_FN void Expand(const View<Kind::kFull, T> &dst, const View<kKind, T> &src, 
     constexpr int32_t words = int32_t(sizeof(T)) / 2;
     const View<Kind::kFull, uint16_t> to{dst.tensor.template ReinterpretCast<uint16_t>(), dst.stride * words};
     const View<kKind, uint16_t> from{src.tensor.template ReinterpretCast<uint16_t>(), src.stride * words};
-    Apply<OrOp>(to, from, from, rows, cols * words);
+    tdsl::Apply<OrOp>(to, from, from, rows, cols * words);
 }
 
 // ---- reductions ---------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ template <typename Fold, typename T>
 TDSL_FN void FoldLongRow(const LocalTensor<T> &dst, LocalTensor<T> src, LocalTensor<T> scratch, int32_t cols) {
     while (cols > kPerRepeat<T>) {
         const int32_t whole = cols / kPerRepeat<T>, tail = cols % kPerRepeat<T>;
-        FoldRows<Fold>(scratch, Full(src, kPerRepeat<T>), whole, kPerRepeat<T>);
+        tdsl::FoldRows<Fold>(scratch, Full(src, kPerRepeat<T>), whole, kPerRepeat<T>);
         if (tail > 0) Fold::Whole(scratch[uint32_t(whole)], src[uint32_t(whole * kPerRepeat<T>)], tail, 1, 8);
         PipeBarrier<PIPE_V>();
         cols = whole + (tail > 0 ? 1 : 0);
@@ -442,23 +442,23 @@ TDSL_FN void RowReduce(const LocalTensor<T> &dst, const View<Kind::kFull, T> &sr
     constexpr int32_t lanes = kPerRepeat<T>;
     if (rows <= 0) return;
     if (cols <= 0) {
-        Fill(dst, identity, rows);
+        tdsl::Fill(dst, identity, rows);
     } else if (cols <= lanes) {
-        FoldRows<Fold>(dst, src, rows, cols);
+        tdsl::FoldRows<Fold>(dst, src, rows, cols);
     } else if (RowBlocks(src) > kMaxStride || rows < CeilDiv(cols, lanes)) {
         for (int32_t row = 0; row < rows; ++row)
-            FoldLongRow<Fold>(dst[uint32_t(row)], At(src, row, 0), scratch, cols);
+            tdsl::FoldLongRow<Fold>(dst[uint32_t(row)], At(src, row, 0), scratch, cols);
     } else {
         // Many rows: all chunks of columns onto the first, then one repeat a row.
         const View<Kind::kFull, T> folded = Full(scratch, lanes);
-        Expand(folded, src, rows, lanes);
+        tdsl::Expand(folded, src, rows, lanes);
         for (int32_t col = lanes; col < cols; col += lanes) {
             PipeBarrier<PIPE_V>();
-            Apply<typename Fold::Pairwise>(folded, folded, Full(src.tensor[uint32_t(col)], src.stride), rows,
+            tdsl::Apply<typename Fold::Pairwise>(folded, folded, Full(src.tensor[uint32_t(col)], src.stride), rows,
                                            Least(lanes, cols - col));
         }
         PipeBarrier<PIPE_V>();
-        FoldRows<Fold>(dst, folded, rows, lanes);
+        tdsl::FoldRows<Fold>(dst, folded, rows, lanes);
     }
 }
 
@@ -468,10 +468,10 @@ TDSL_FN void ColReduce(const LocalTensor<T> &dst, const View<Kind::kFull, T> &sr
                        S identity) {
     if (cols <= 0) return;
     if (rows <= 0) {
-        Fill(dst, identity, cols);
+        tdsl::Fill(dst, identity, cols);
         return;
     }
-    Expand(Full(dst, cols), src, 1, cols);
+    tdsl::Expand(Full(dst, cols), src, 1, cols);
     for (int32_t row = 1; row < rows; ++row) {
         PipeBarrier<PIPE_V>();
         Op::Flat(dst, dst, At(src, row, 0), cols);

@@ -66,20 +66,20 @@ template <typename T> TDSL_FN void LoadZeros(const LocalTensor<T> &dst, int32_t 
 template <bool kTransposed, typename T>
 TDSL_FN void LoadA(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t m, int32_t k, int32_t src_rows) {
     if (m <= 0) return;
-    if (k <= 0) return LoadZeros(dst, CeilDiv(m, 16));
+    if (k <= 0) return tdsl::LoadZeros(dst, CeilDiv(m, 16));
     constexpr int32_t c0 = kPerBlock<T>;
     const int32_t depth = CeilDiv(k, c0), row_elements = depth * kPerFractal<T>;
     if constexpr (!kTransposed) {
         for (int32_t i = 0; i < CeilDiv(m, 16); ++i)
-            LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * kPerFractal<T>)], depth, src_rows / 16, false);
+            tdsl::LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * kPerFractal<T>)], depth, src_rows / 16, false);
     } else if constexpr (sizeof(T) == 2) {
         for (int32_t i = 0; i < CeilDiv(m, 16); ++i)
-            LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * src_rows * c0)], depth, 1, true);
+            tdsl::LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * src_rows * c0)], depth, 1, true);
     } else if constexpr (sizeof(T) == 4) {
         for (int32_t i = 0; i < CeilDiv(m, 16); ++i) {
             // The fractal too many of the rows before is overwritten here.
             if (i > 0 && depth % 2 == 1) PipeBarrier<PIPE_MTE1>();
-            LoadTransposed32(dst[uint32_t(i * row_elements)], src, k, src_rows, i * 16, Least(16, m - i * 16));
+            tdsl::LoadTransposed32(dst[uint32_t(i * row_elements)], src, k, src_rows, i * 16, Least(16, m - i * 16));
         }
     } else {
         // Squares of 32 x 32 become two fractals, in rows 2i and 2i + 1 of L0A.
@@ -98,17 +98,17 @@ TDSL_FN void LoadA(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t
 template <bool kTransposed, typename T>
 TDSL_FN void LoadB(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t k, int32_t n, int32_t src_rows) {
     if (n <= 0) return;
-    if (k <= 0) return LoadZeros(dst, CeilDiv(n, 16));
+    if (k <= 0) return tdsl::LoadZeros(dst, CeilDiv(n, 16));
     constexpr int32_t c0 = kPerBlock<T>;
     const int32_t depth = CeilDiv(k, c0), across = CeilDiv(n, 16), row_elements = across * kPerFractal<T>;
     if constexpr (kTransposed) {
         for (int32_t i = 0; i < depth; ++i)
-            LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * src_rows * c0)], across, 1, false);
+            tdsl::LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * src_rows * c0)], across, 1, false);
     } else if constexpr (sizeof(T) == 2) {
         for (int32_t i = 0; i < depth; ++i)
-            LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * kPerFractal<T>)], across, src_rows / 16, true);
+            tdsl::LoadFractals(dst[uint32_t(i * row_elements)], src[uint32_t(i * kPerFractal<T>)], across, src_rows / 16, true);
     } else if constexpr (sizeof(T) == 4) {
-        LoadTransposed32(dst, src, k, src_rows, 0, n);
+        tdsl::LoadTransposed32(dst, src, k, src_rows, 0, n);
     } else {
         // Squares of 32 x 32 become two fractals side by side; of a last odd one the second goes
         // behind all others.
@@ -171,7 +171,7 @@ TDSL_FN void Drain(const View<Kind::kFull, T> &dst, const LocalTensor<T> &src, c
     DataCopy(scratch, src, DataCopyParams(1, uint16_t(down * across), 0, 0), matrix);
     PipeBarrier<PIPE_V>();
     for (int32_t j = 0; j < across; ++j)
-        Expand(Full(dst.tensor[uint32_t(j * 16)], dst.stride), Full(scratch[uint32_t(j * down * 256)], 16), m, 16);
+        tdsl::Expand(Full(dst.tensor[uint32_t(j * 16)], dst.stride), Full(scratch[uint32_t(j * down * 256)], 16), m, 16);
 }
 
 // UB, row-major, to NZ in L1.
