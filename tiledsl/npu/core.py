@@ -6,7 +6,7 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Tile
-from tiledsl.npu.memory import copy_out, frame_rows, from_workspace, load, store
+from tiledsl.npu.memory import copy_out, from_workspace, load, share, store
 from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
@@ -27,7 +27,6 @@ from tiledsl.scalar import (
     add,
     apply,
     integer,
-    mul,
     show,
     sub,
     walk,
@@ -156,8 +155,8 @@ class Core:
         channel, frame, tile = self.shared.channels[value], self.frame, self.tiles[value]
         frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
         rows, cols = tile.axes
-        offset = mul(frame_rows(frame, rows), channel.stride)
-        target = npu.Global(channel.place, offset, channel.slot)
+        start = share(frame, tile.axes, channel.stride)
+        target = npu.Global(channel.place, start, channel.slot)
         with frame.block() as steps:
             copy_out(frame, tile, target, {rows: integer(channel.stride), cols: ONE}, tile.axes)
         self.once(steps, tile.axes)

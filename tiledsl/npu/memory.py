@@ -6,7 +6,7 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.vector import Vectors, as_type
-from tiledsl.scalar import ONE, ZERO, Axis, Scalar, apply, integer, mul
+from tiledsl.scalar import ONE, ZERO, Axis, Scalar, apply, integer, mul, sub
 from tiledsl.types import DType
 
 
@@ -40,16 +40,17 @@ def from_workspace(
     axes = frame.order(axes)
     tile = frame.tile(place.name.removesuffix("_handed"), axes, place.dtype, ring=True)
     strides: dict[Axis, Scalar] = {axes[-1]: ONE, axes[0]: integer(stride)}
-    offset = mul(frame_rows(frame, axes[0]), stride)
+    offset = share(frame, axes, stride)
     _copy_in(frame, tile, npu.Global(place, offset, slot), strides, axes)
     return tile
 
 
-def frame_rows(frame: Frame, axis: Axis) -> Scalar:
-    """Return the row of the whole tile at which this core's share begins."""
-    if axis is not frame.split:
+def share(frame: Frame, axes: tuple[Axis, ...], stride: int) -> Scalar:
+    """Return where in a slot this core's rows, or columns, of a whole tile of two axes begin."""
+    if frame.split not in axes:
         return ZERO
-    return apply("sub", frame.start(axis), frame.whole(axis)[0])
+    skipped = sub(frame.start(frame.split), frame.whole(frame.split)[0])
+    return mul(skipped, stride) if frame.split is axes[0] else skipped
 
 
 def _natural(index: tuple[ir.Index, ...]) -> tuple[Axis, ...]:
