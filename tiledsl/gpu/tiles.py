@@ -14,7 +14,7 @@ from tiledsl.schedule import limit_of
 
 # The area of a product's tile, its depth, and the elements of other tiles, to begin with.
 _SIDE, _DEPTH = 128, 64
-_ROW, _ELEMENTS = 1024, 4096
+_ROW, _SQUARE, _ELEMENTS = 1024, 64, 4096
 # Accumulators a thread may have in all: beyond, little room is left for the rest.
 _ACCUMULATORS = 96
 
@@ -68,15 +68,14 @@ def _wishes(kernel: ir.Kernel, fixed: Mapping[str, int]) -> dict[str, int]:
         for axes, wish in ((rows, _SIDE), (cols, _SIDE), (contract.axes, _DEPTH)):
             _share(axes, wish, by_name, fixed, sizes)
     last = _last_ranges(kernel)
+    along = [n for n in kernel.tile_sizes if any(axis in last for axis in by_name.get(n, ()))]
+    row = _ROW if len(along) == 1 else _SQUARE
     spans = [a for a in _all_ranges(kernel) if a.kind == "span"]
     longest = max((_bound(a) for a in spans), default=1)
     for name in kernel.tile_sizes:
         if name in sizes or name in fixed:
             continue
-        if any(axis in last for axis in by_name.get(name, ())):
-            sizes[name] = _ROW if longest == 1 else 32
-        else:
-            sizes[name] = 0
+        sizes[name] = 0 if name not in along else row if longest == 1 else 32
     rest = [name for name, size in sizes.items() if size == 0]
     taken = product(tuple(s for s in sizes.values() if s)) * longest
     for name in reversed(rest):
