@@ -55,13 +55,13 @@ class Channel:
 
 @dataclass
 class Lowering:
-    """What the walks over one kernel share."""
+    """What the walks over one kernel share; ``channels`` by value and whether it goes to vectors."""
 
     shape: Shape
     plan: Plan
     depth: int
     split: Axis | None = None
-    channels: dict[ir.Value, Channel] = field(default_factory=dict)
+    channels: dict[tuple[ir.Value, bool], Channel] = field(default_factory=dict)
     uniform: list[str] | None = field(default_factory=list)
 
 
@@ -128,15 +128,13 @@ class Core:
 
     # ---- hand-over -------------------------------------------------------------------------------
 
-    def reads_channel(self, value: ir.Value) -> bool:
-        """Whether this core is the reader of the channel of ``value``."""
-        return self.on_vector is (value in self.marks.to_vector)
-
     def opening(self) -> list[npu.Step]:
         """Raise the flags that say that all slots are free, for the channels read here."""
         return [
             npu.CrossSet(c.free, npu.Queue.MTE2)
-            for value, c in self.shared.channels.items() if self.reads_channel(value) for _ in range(SLOTS)
+            for (_, to_vector), c in self.shared.channels.items()
+            if to_vector is self.on_vector
+            for _ in range(SLOTS)
         ]  # fmt: skip
 
     def closing(self) -> list[npu.Step]:
@@ -144,7 +142,9 @@ class Core:
         queue = npu.Queue.MTE3 if self.on_vector else npu.Queue.FIXP
         return [
             npu.CrossWait(c.free, queue)
-            for value, c in self.shared.channels.items() if not self.reads_channel(value) for _ in range(SLOTS)
+            for (_, to_vector), c in self.shared.channels.items()
+            if to_vector is not self.on_vector
+            for _ in range(SLOTS)
         ]  # fmt: skip
 
     def next_turn(self, channel: Channel) -> None:
@@ -152,7 +152,8 @@ class Core:
 
     def send_tile(self, value: ir.Value) -> None:
         """Write a tile that the cube multiplies; each vector core its rows."""
-        channel, frame, tile = self.shared.channels[value], self.frame, self.tiles[value]
+        channel = self.shared.channels[value, False]
+        frame, tile = self.frame, self.tiles[value]
         frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
         rows, cols = tile.axes
         start = share(frame, tile.axes, channel.stride)
@@ -173,7 +174,7 @@ class Core:
 
     def receive_tile(self, value: ir.Value) -> None:
         """Read a product that the cube has left."""
-        channel, frame = self.shared.channels[value], self.frame
+        channel, frame = self.shared.channels[value, True], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
         self.tiles[value] = from_workspace(
             frame, channel.place, channel.slot, value.type.axes, channel.stride
@@ -183,7 +184,7 @@ class Core:
 
     def send_product(self, value: ir.Value, accumulator: Accumulator) -> None:
         """Write a product that the vector cores read."""
-        channel, frame = self.shared.channels[value], self.frame
+        channel, frame = self.shared.channels[value, True], self.frame
         frame.emit(npu.CrossWait(channel.free, npu.Queue.FIXP, span=frame.span))
         target = npu.Global(channel.place, ZERO, channel.slot)
         self.cubes.store(accumulator, target, integer(channel.stride), channel.place.dtype)
@@ -192,7 +193,7 @@ class Core:
 
     def receive_matrix(self, value: ir.Value) -> Matrix:
         """Read a tile that the vector cores have left."""
-        channel, frame = self.shared.channels[value], self.frame
+        channel, frame = self.shared.channels[value, False], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
         rows, cols = frame.order(value.type.axes)
         source = npu.Global(channel.place, ZERO, channel.slot)
@@ -437,6 +438,8 @@ class Core:
             if value in marks.to_vector:
                 if not self.unified:
                     self.receive_tile(value)
+                    if value in marks.to_cube:
+                        self.send_tile(value)
                 return
         if id(statement) in marks.skipped:
             return

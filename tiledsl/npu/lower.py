@@ -79,7 +79,9 @@ def _open_channels(shared: Lowering) -> None:
     probe = Frame(
         shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, 16, shared.shape.rank
     )
-    for number, value in enumerate((*shared.shape.marks.to_cube, *shared.shape.marks.to_vector)):
+    ways = [(value, False) for value in shared.shape.marks.to_cube]
+    ways += [(value, True) for value in shared.shape.marks.to_vector]
+    for number, (value, to_vector) in enumerate(ways):
         axes = probe.order(value.type.axes)
         if len(axes) != 2:
             raise probe.cannot(
@@ -89,7 +91,7 @@ def _open_channels(shared: Lowering) -> None:
         rows = -(-probe.limit(axes[0]) // 16) * 16
         name = probe.fresh(shared.shape.labels[value])
         workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
-        shared.channels[value] = Channel(
+        shared.channels[value, to_vector] = Channel(
             workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn"
         )
 
