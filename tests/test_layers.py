@@ -21,7 +21,7 @@ LAYERS = (
     ("backends", "simulator"),
     ("runtime", "reference", "testing"),
     ("driver",),
-    ("cli",),
+    ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # The pytest plugin is used by pytest, not by tiledsl: it stands on the driver like the cli.
