@@ -68,14 +68,12 @@ class Lanes:
         return position_of(env[axis])
 
     def _value(self, value: Value, env: Env) -> Scalar:
-        scope = self.frame.scope
+        scope, dtype = self.frame.scope, value.type.dtype
+        held = scope.fragments.get(value)
+        if held is not None and held.layout == self.layout:
+            return self._step(Pick(self._name(value), dtype, held))
         if value in scope.tiles:
             return self._get(value, scope.tiles[value], env)
-        if value in scope.fragments:
-            fragment = scope.fragments[value]
-            assert self.layout == fragment.layout, value
-            return self._step(Pick(self._name(value), value.type.dtype, fragment))
-        dtype = value.type.dtype
         match self.frame.plan.defs[value]:
             case ir.Compute(op=op, operands=operands):
                 args = tuple(self.operand(o, env) for o in operands)

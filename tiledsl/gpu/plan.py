@@ -196,6 +196,12 @@ def _worth_keeping(
         kept = own * (costs[value] + 2) + read + _PASS
         if len(found) + depth > 0 and computed > 1.4 * kept:
             keep.add(value)
+    # What costs little, now that the tiles that it is made of are kept, need not be.
+    for value, statement in walk.defs.items():
+        costs[value] = _cost(statement, costs)
+        if value in keep:
+            keep -= {value} if costs[value] < _CHEAP else set()
+            costs[value] = 1 if value in keep else costs[value]
     return frozenset(keep)
 
 
