@@ -1,6 +1,7 @@
 """Each vector instruction, emitted as Ascend C and run on the model, against NumPy."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -412,7 +413,7 @@ def test_row_reduce(dtype: DType, op: str) -> None:
         got = np.zeros(rows, dtype.numpy)
         sizes = {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": rows}
         run(program, {"in_0": x, "out": got}, sizes)
-        fold = {"sum": np.sum, "max": np.max, "min": np.min}[op]
+        fold: Any = {"sum": np.sum, "max": np.max, "min": np.min}[op]
         want = fold(x.astype(np.float32), 1, initial=identity)
         same(got, want, (0.4 if dtype is F16 else 1e-4) if op == "sum" else 0)
 
