@@ -33,11 +33,15 @@ _CORES = {Core.CUBE: "CubeCore", Core.VECTOR: "VectorCore", Core.UNIFIED: "Unifi
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number that the host passes: a member of the tiling structure and a variable."""
+    """A number that the host passes: a member of the tiling structure and a variable.
+
+    ``host_type`` is that of the parameter of the C interface.
+    """
 
     name: str
     member_type: str
     type: str
+    host_type: str
     value: str = ""
 
 
@@ -124,7 +128,7 @@ class KernelWords:
     tables: tuple[TensorWords, ...]
     fields: tuple[Field, ...]
     dims: tuple[Field, ...]
-    scalars: tuple[Field, ...]
+    known: tuple[Field, ...]
     derived: tuple[Field, ...]
     programs: str
     block_bytes: int
@@ -157,11 +161,13 @@ class _View:
     def words(self) -> KernelWords:
         program = self.program
         tensors = tuple(self.tensor(t) for t in program.tensors)
-        dims = tuple(Field(self.names.of("dim", n), "int64_t", "int32_t") for n in program.dims)
+        dims = tuple(
+            Field(self.names.of("dim", n), "int64_t", "int32_t", "int64_t") for n in program.dims
+        )
         scalars = tuple(self.scalar(n, t) for n, t in program.scalars)
         host = Scalars(self.names, frozenset(), {}, host=True)
         derived = tuple(
-            Field(self.names.of("derived", name), "float", "float", host.text(part))
+            Field(self.names.of("derived", name), "float", "float", "float", host.text(part))
             for part, name in self.derived.items()
         )
         known = host_known(program.programs)
@@ -180,7 +186,7 @@ class _View:
             tables=tuple(t for t in tensors if t.values),
             fields=(*dims, *scalars, *derived),
             dims=dims,
-            scalars=scalars,
+            known=(*dims, *scalars),
             derived=derived,
             programs=host.wide(program.programs) if known else "",
             block_bytes=_up(sum(_area_bytes(w) for w in program.workspaces), WORKSPACE_ALIGNMENT),
@@ -191,8 +197,8 @@ class _View:
 
     def scalar(self, name: str, dtype: DType) -> Field:
         if dtype.is_float:
-            return Field(self.names.of("param", name), "float", "float")
-        return Field(self.names.of("param", name), "int64_t", HELD[dtype])
+            return Field(self.names.of("param", name), "float", "float", "float")
+        return Field(self.names.of("param", name), "int64_t", HELD[dtype], HELD[dtype])
 
     def tensor(self, tensor: Tensor) -> TensorWords:
         name = self.names.of("tensor", tensor.name)
