@@ -14,6 +14,7 @@ from tiledsl.gpu.program import (
     Barrier,
     Branch,
     Coordinate,
+    CopyPanel,
     Effect,
     Fetch,
     Fold,
@@ -130,6 +131,8 @@ class Writer:
                 self._scan(statement)
             case RankRows():
                 self._rank(statement)
+            case CopyPanel():
+                self._copy_panel(statement)
             case Multiply():
                 self._multiply(statement)
             case Loop(name=name, lo=lo, hi=hi, step=step, body=body):
@@ -411,6 +414,20 @@ class Writer:
                     )
                 with self.braces(f"if ({statement.rank} < {words.text(statement.limit)})"):
                     self._effects(statement.effects)
+
+    def _copy_panel(self, statement: CopyPanel) -> None:
+        words, buffer = self.words, statement.buffer
+        name, shape = words.tensors[statement.tensor]
+        below = [words.text(s) for s in shape[statement.dim + 1 :]]
+        factors = below if statement.step == sc.ONE else [words.text(statement.step), *below]
+        stride = " * ".join([f"int64_t({factors[0]})", *factors[1:]])
+        sizes = f"{buffer.shape[0]}, {buffer.shape[1]}, {buffer.pitch}, {self.threads}"
+        first = words.offset(statement.tensor, statement.first)
+        ends = f"{words.plain(statement.rows)}, {words.plain(statement.cols)}"
+        self.line(
+            f"tdsl::copy_panel<{sizes}, {STORAGE[buffer.dtype]}>"
+            f"({buffer.name}, {name}, {first}, {stride}, {ends});"
+        )
 
     def _multiply(self, statement: Multiply) -> None:
         a, b = statement.a, statement.b

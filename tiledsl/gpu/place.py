@@ -9,6 +9,7 @@ from tiledsl.gpu.program import (
     Barrier,
     Branch,
     Buffer,
+    CopyPanel,
     Effect,
     Fetch,
     Fold,
@@ -201,6 +202,8 @@ def uses_of(statement: Stmt) -> Uses:
             return replace(uses, writes=uses.writes | {buffer})
         case RankRows(steps=steps, peer_steps=more, effects=effects):
             return _uses((*steps, *more), effects)
+        case CopyPanel(buffer=buffer, tensor=tensor):
+            return Uses(frozenset([tensor]), frozenset([buffer]))
         case Multiply(a=a, b=b):
             return Uses(frozenset([a, b]))
         case Variable(value=value) | Update(value=value) | Branch(condition=value):

@@ -410,6 +410,22 @@ class RankRows(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class CopyPanel(Statement):
+    """Put rows of ``tensor`` into ``buffer``: ``rows`` of them, ``cols`` elements each, then 0.
+
+    ``first`` is the index of the first element; ``step`` rows of dim ``dim`` lie between two.
+    """
+
+    buffer: Buffer
+    tensor: Tensor
+    first: tuple[Scalar, ...]
+    dim: int
+    step: Scalar
+    rows: Scalar
+    cols: Scalar
+
+
+@dataclass(frozen=True, slots=True)
 class Multiply(Statement):
     """``fragment += a @ b`` over ``depth`` columns of the panels.
 
@@ -453,8 +469,8 @@ class Barrier(Statement):
 
 
 Stmt = (
-    Let | Variable | Update | Accumulators | Map | Fold | ScanRows | RankRows | Multiply | Loop
-    | Branch | Barrier
+    Let | Variable | Update | Accumulators | Map | Fold | ScanRows | RankRows | CopyPanel | Multiply
+    | Loop | Branch | Barrier
 )  # fmt: skip
 
 

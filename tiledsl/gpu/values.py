@@ -10,6 +10,7 @@ from tiledsl.gpu.program import (
     PANEL_ROW,
     Accumulators,
     Buffer,
+    CopyPanel,
     Domain,
     Fragment,
     Layout,
@@ -24,7 +25,7 @@ from tiledsl.gpu.program import (
     product,
 )
 from tiledsl.ir import Value
-from tiledsl.scalar import Axis, Local, Scalar
+from tiledsl.scalar import Axis, Local, Scalar, Tensor
 from tiledsl.source import Span
 
 
@@ -210,6 +211,10 @@ def _stage(
     note = f"{value.type}, a chunk of it"
     buffer = frame.buffer(f"{wish_for(frame, value)}_panel", dtype, (rows, cols), note, span)
     buffer.pitch = pitch
+    copied = _copy(frame, value, (depth, across) if by_depth else (across, depth), local, by_depth)
+    if copied is not None and dtype is value.type.dtype:
+        frame.out.append(CopyPanel(span, buffer, *copied))
+        return buffer, by_depth
     lanes = Lanes(frame)
     held = lanes.operand(value, env)
     along = tuple(env[a] for a in across)
@@ -219,6 +224,53 @@ def _stage(
     effect = Put(buffer, (Local(PANEL_ROW), Local(PANEL_COL)), held)
     frame.out.append(Map(span, domain, tuple(lanes.steps), (effect,)))
     return buffer, by_depth
+
+
+def _copy(
+    frame: Frame,
+    value: Value,
+    sides: tuple[tuple[Axis, ...], tuple[Axis, ...]],
+    local: str,
+    by_depth: bool,
+) -> tuple[Tensor, tuple[Scalar, ...], int, Scalar, Scalar, Scalar] | None:
+    """Return how a panel is copied from a tensor row by row; None if that is not what it is.
+
+    The rows run along one dim, the columns along the last, and nothing has to be tested.
+    """
+    load = frame.plan.defs[value]
+    plain = isinstance(load, ir.Load) and value not in frame.scope.tiles and not any(load.guards)
+    if not plain or len(sides[0]) != 1 or len(sides[1]) != 1:
+        return None
+    assert isinstance(load, ir.Load)
+    (row,), (col,) = sides
+    dims = [k for k, part in enumerate(load.index) if any(a is row for a, _ in part.terms)]
+    last = load.index[-1]
+    if (
+        any(part.gather is not None for part in load.index)
+        or [a for a, _ in last.terms] != [col]
+        or last.terms[0][1] != sc.ONE
+        or len(dims) != 1
+        or any(a not in (row, col) for part in load.index for a, _ in part.terms)
+        or len(load.index[dims[0]].terms) != 1
+    ):
+        return None
+    step = frame.resolve(load.index[dims[0]].terms[0][1])
+    first = []
+    places = {axis: frame.coordinate(axis) for axis in (row, col)}
+    chunked = row if by_depth else col
+    for part in load.index:
+        total = frame.resolve(part.offset)
+        for axis, factor in part.terms:
+            start = places[axis].start
+            if local and axis is chunked:
+                start = sc.add(start, Local(local))
+            total = sc.add(total, sc.mul(frame.resolve(factor), start))
+        first.append(total)
+    sizes = [
+        sc.sub(places[a].size, Local(local)) if local and a is chunked else places[a].size
+        for a in (row, col)
+    ]
+    return load.tensor, tuple(first), dims[0], step, sizes[0], sizes[1]
 
 
 def _chunk(value: Value, depth: int) -> int:

@@ -435,6 +435,57 @@ template <class T> TDSL_DEVICE bool before_down(T a, int i, T b, int j) {
   return b < a || (a == b && i < j);
 }
 
+// ---- panels -------------------------------------------------------------------------------------
+
+#if !defined(TDSL_HOST)
+template <class T> TDSL_DEVICE void move_16_bytes(T* to, const T* from) {
+  *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
+}
+template <class T> TDSL_DEVICE bool is_aligned(const T* p, int64_t first) {
+  return reinterpret_cast<uintptr_t>(p + first) % 16 == 0;
+}
+#endif
+
+// Copy rows of a tensor, `stride` apart from element `first` on, into a ROWS x COLS panel. Beyond
+// `rows` and `cols` the panel gets 0. Where all is aligned, 16 bytes go at a time.
+template <int ROWS, int COLS, int PITCH, int THREADS, class T, class P>
+TDSL_DEVICE void copy_panel(Shared<T> panel, P from, int64_t first, int64_t stride, int rows, int cols) {
+  constexpr int PACK = 16 / int(sizeof(T));
+  if constexpr (COLS % PACK == 0 && PITCH % PACK == 0) {
+    if (stride % PACK == 0 && is_aligned(from, first)) {
+      constexpr int PACKS = COLS / PACK, COUNT = ROWS * PACKS, BATCH = 4;
+      struct alignas(16) Pack { T elements[PACK]; };
+      for (int base = 0; base < COUNT; base += BATCH * THREADS) {
+        Pack packs[BATCH];
+#pragma unroll
+        for (int b = 0; b < BATCH; ++b) {  // all loads before the first store
+          const int e = base + b * THREADS + int(threadIdx.x);
+          const int row = e / PACKS, col = e % PACKS * PACK;
+          const int64_t place = first + row * stride + col;
+          if (row < rows && col + PACK <= cols && e < COUNT) {
+            move_16_bytes(packs[b].elements, &from[place]);
+          } else {
+#pragma unroll
+            for (int i = 0; i < PACK; ++i)
+              packs[b].elements[i] = row < rows && col + i < cols && e < COUNT ? T(from[place + i]) : T(0.0f);
+          }
+        }
+#pragma unroll
+        for (int b = 0; b < BATCH; ++b) {
+          const int e = base + b * THREADS + int(threadIdx.x);
+          if (e < COUNT) move_16_bytes(&panel[e / PACKS * PITCH + e % PACKS * PACK], packs[b].elements);
+        }
+      }
+      return;
+    }
+  }
+#pragma unroll 4
+  for (int e = threadIdx.x; e < ROWS * COLS; e += THREADS) {
+    const int row = e / COLS, col = e % COLS;
+    panel[row * PITCH + col] = row < rows && col < cols ? T(from[first + row * stride + col]) : T(0.0f);
+  }
+}
+
 // ---- products -----------------------------------------------------------------------------------
 
 #if !defined(TDSL_HOST)

@@ -279,6 +279,15 @@ template <class T> static inline Shared<T> shared(unsigned char* memory, int off
   return tile;
 }
 
+template <class T> static inline void move_16_bytes(T* to, const T* from) {
+  if (reinterpret_cast<uintptr_t>(from) % 16 || reinterpret_cast<uintptr_t>(to) % 16)
+    host::fail("16 bytes that are not aligned", "", 0, 16);
+  memcpy(to, from, 16);
+}
+template <class T> static inline bool is_aligned(const Checked<T>& tensor, int64_t first) {
+  return reinterpret_cast<uintptr_t>(tensor.p + first) % 16 == 0;
+}
+
 // ---- warps --------------------------------------------------------------------------------------
 
 static inline host::Warp& my_warp() { return host::block.warps[host::block.now->thread.x / 32]; }
