@@ -18,7 +18,7 @@ from tiledsl.simulator.places import GlobalArea, Number
 
 # So many bytes of buffers run at once: they stay in the processor's cache, and NumPy's calls
 # are few for what they do.
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 16 << 20
 
 Function = Callable[[Any], Iterator[None] | None]
 
