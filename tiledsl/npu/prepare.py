@@ -6,7 +6,7 @@ Before: ``%y = sigmoid(%x)``. After: ``%a = mul(%x, -1.0); %b = exp(%a); %c = ad
 
 from tiledsl import ir
 from tiledsl.ops import OPS, REDUCTIONS, Op
-from tiledsl.scalar import Literal
+from tiledsl.scalar import Literal, apply
 from tiledsl.source import Span
 from tiledsl.types import DType
 
@@ -135,10 +135,33 @@ class _Make:
         result = (
             DType.BOOL if row.family in ("compare", "logic") or op in ("isnan", "isinf") else dtype
         )
+        numbers = [x for x in whole if not isinstance(x, ir.Value)]
+        if len(numbers) == len(whole):
+            return _Tile(self, apply(op, *numbers, dtype=result))
+        if op == "mul" and isinstance(whole[1], Literal) and whole[1].value == 1:
+            return _Tile(self, whole[0])
         self.count += 1
         value = ir.Value(f"{op}.{self.count}", ir.TileType(result, _union(whole)))
         self._compute(value, row, whole)
         return _Tile(self, value)
+
+    def cast(self, operand: object, dtype: DType) -> _Tile:
+        """Return ``operand`` as another type; a number at once."""
+        assert isinstance(operand, _Tile)
+        source = operand.operand
+        if isinstance(source, Literal):
+            number = float(source.value) if dtype.is_float else int(source.value)
+            return _Tile(self, Literal(number, dtype))
+        if not isinstance(source, ir.Value):
+            return _Tile(self, apply("cast", source, dtype=dtype))
+        self.count += 1
+        value = ir.Value(f"cast.{self.count}", ir.TileType(dtype, source.type.axes))
+        self._compute(value, OPS["cast"], (source,))
+        return _Tile(self, value)
+
+    def whole(self, *operands: object) -> bool:
+        """Return whether all are integers."""
+        return all(isinstance(x, _Tile) and _dtype(x.operand).is_integer for x in operands)
 
     def _compute(self, value: ir.Value, row: Op, operands: tuple[ir.Operand, ...]) -> None:
         self.out += prepare((ir.Compute(self.span, value, row, operands),))

@@ -47,6 +47,12 @@ class Maker(Protocol):
     def __call__(self, op: str, *operands: "Term | float") -> Term:
         """Return the tile that ``op`` gives for ``operands``."""
 
+    def cast(self, operand: "Term", dtype: DType) -> "Term":
+        """Return ``operand`` as another type."""
+
+    def whole(self, *operands: "Term") -> bool:
+        """Return whether all are integers."""
+
 
 Expansion = Callable[..., Term]
 
