@@ -54,13 +54,17 @@ def stages(
 
 def program_text(program: object) -> str:
     """Return the program of either kind as text."""
+    from tiledsl.gpu.program import Program as GpuProgram
     from tiledsl.npu.program import Program
 
     if isinstance(program, Program):
         from tiledsl.npu.text import show_program
 
         return show_program(program)
-    return outline(program)
+    assert isinstance(program, GpuProgram)
+    from tiledsl.gpu.text import show_program as show_gpu_program
+
+    return show_gpu_program(program)
 
 
 def outline(value: object, depth: int = 0) -> str:
