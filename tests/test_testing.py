@@ -189,6 +189,23 @@ def test_kernels_without_a_reference_are_compared_with_their_text(tmp_path: Path
     assert outcome.errors == (("y", 0.0),)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("cycles < 1 on ascend910b1", "cycles on ascend910b1, expected < 1"),
+        ("cycles <= 9e9 on ascend910b4", ""),
+        ("cycles < 9 on ascend999", "target: expected one of"),
+    ],
+)
+def test_limits_on_cycles(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "g.tile"
+    path.write_text(WRONG.replace('fails "N <= 4"', line), encoding="utf-8")
+    module, kernels = load_checked(path)
+    test = plan_of(module.tests["g"][1])
+    failure = run_case(module, kernels["g"], test, test.cases[0], Options()).failure
+    assert (words in failure) if words else not failure
+
+
 def test_the_plugin_collects_cases(pytester: pytest.Pytester) -> None:
     pytester.makefile(".tile", own=WRONG)
     pytester.makefile(".tile", none="const X = 1\n")
