@@ -204,6 +204,10 @@ class Core(ABC):
         """Set elements to a value."""
 
     @abstractmethod
+    def write_scalar(self, line: Line, dst: Place, value: Value) -> None:
+        """Set one element to a number."""
+
+    @abstractmethod
     def iota(self, line: Line, dst: Place, first: Value, count: Value) -> None:
         """Set elements to consecutive numbers."""
 
@@ -304,6 +308,18 @@ class Core(ABC):
         self, line: Line, dst: Spot, src: Place, m: Value, n: Value, dst_stride: Value, dtype: DType
     ) -> None:
         """Copy a product from L0C to global memory."""
+
+    @abstractmethod
+    def drain(
+        self, line: Line, dst: View, src: Place, scratch: Place, m: Value, n: Value
+    ) -> None:
+        """Copy a product from L0C to UB, on a unified core."""
+
+    @abstractmethod
+    def feed(
+        self, line: Line, dst: Place, src: View, rows: Value, cols: Value, dst_rows: Value
+    ) -> None:
+        """Copy a matrix from UB to L1, on a unified core."""
 
 
 def run_together(

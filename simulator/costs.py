@@ -141,6 +141,14 @@ def load(transfer: Transfer, size: int, issues: int) -> Work:
     return Work(size / transfer.bytes_per_cycle + transfer.row, transfer.latency, issues)
 
 
+def drain(chip: Chip, dst: View, rows: int, blocks: int) -> Work:
+    """Return the work of moving rows of ``blocks`` times 16 columns, a repeat each, within UB."""
+    cost = chip.costs.vector["copy"]
+    most = _MOST if dst.stride * dst.place.dtype.size // _BLOCK <= _MOST else 1
+    issues = blocks * -(-rows // most)
+    return Work(issues * cost.fixed + cost.slope * blocks * rows, issues=issues)
+
+
 def mmad(chip: Chip, dtype: DType, m: int, n: int, k: int) -> Work:
     """Return the work of a product, its sizes rounded up to whole fractals."""
     c0 = _BLOCK // dtype.size

@@ -9,7 +9,7 @@ from tiledsl.ops.registry import Array
 from tiledsl.simulator.compute import VectorCore
 from tiledsl.simulator.core import Line
 from tiledsl.simulator.lanes import round_up, windows
-from tiledsl.simulator.places import Place, Spot, Value, same
+from tiledsl.simulator.places import Place, Spot, Value, View, same
 from tiledsl.types import DType
 
 _WIDE = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
@@ -134,6 +134,31 @@ class CubeCore(VectorCore):
         dense = found.reshape(self.count, m, blocks * 16)[:, :, :n].astype(dtype.numpy, copy=False)
         for lanes, into in windows(dst, dtype, self.count, (m, n), (same(dst_stride), 1), False):
             into[...] = dense[lanes]
+
+    def drain(
+        self, line: Line, dst: View, src: Place, scratch: Place, m: Value, n: Value
+    ) -> None:
+        """Copy a product to UB, row-major, whole blocks of 16 columns."""
+        m, blocks = same(m), -(-same(n) // 16)
+        if m == 0 or blocks == 0:
+            return
+        high = round_up(m, 16)
+        self.lanes.flat(scratch, high * blocks * 16)[...] = self.lanes.flat(src, high * blocks * 16)
+        found = self.lanes.window(src, (blocks, m, 16), (high * 16, 16, 1))
+        into = self.lanes.window(dst.place, (blocks, m, 16), (16, dst.stride, 1))
+        into[...] = found
+
+    def feed(
+        self, line: Line, dst: Place, src: View, rows: Value, cols: Value, dst_rows: Value
+    ) -> None:
+        """Copy a matrix to L1, whole blocks of C0 columns."""
+        c0 = 32 // dst.dtype.size
+        rows, blocks = same(rows), -(-same(cols) // c0)
+        if rows == 0 or blocks == 0:
+            return
+        found = self.lanes.window(src.place, (blocks, rows, c0), (c0, src.stride, 1))
+        into = self.lanes.window(dst, (blocks, rows, c0), (same(dst_rows) * c0, c0, 1))
+        into[...] = found
 
 
 def _dense(fractals: Array, kind: type[np.floating]) -> Array:

@@ -234,6 +234,11 @@ class Timer(Core):
         """Count a fill."""
         self._flat(line, "fill", same(count) * dst.dtype.size)
 
+    def write_scalar(self, line: Line, dst: Place, value: Value) -> None:
+        """Count a write by the scalar unit."""
+        self._do(line, "S", Work(self.chip.costs.vector["scalar_read"].fixed))
+        self.now = max(self.now, self.done["S"])
+
     def iota(self, line: Line, dst: Place, first: Value, count: Value) -> None:
         """Count consecutive numbers."""
         self._flat(line, "iota", same(count) * dst.dtype.size)
@@ -368,3 +373,25 @@ class Timer(Core):
     ) -> None:
         """Count a product that goes out."""
         self._copy(line, "FIX", "L0C->GM", dst, dtype, same(n), (m,), (dst_stride,))
+
+    def drain(
+        self, line: Line, dst: View, src: Place, scratch: Place, m: Value, n: Value
+    ) -> None:
+        """Count a product that goes to UB: one copy of fractals, then rows of 16 columns."""
+        m, n, size = same(m), same(n), dst.place.dtype.size
+        if m and n:
+            down, across = -(-m // 16), -(-n // 16)
+            self._flat(line, "copy", down * across * 256 * size)
+            self._do(line, "V", costs.drain(self.chip, dst, m, across))
+            self._moved("L0C->UB", down * across * 256 * size)
+
+    def feed(
+        self, line: Line, dst: Place, src: View, rows: Value, cols: Value, dst_rows: Value
+    ) -> None:
+        """Count a matrix that goes from UB to L1: one copy for each block of columns."""
+        rows, cols, size = same(rows), same(cols), dst.dtype.size
+        if rows and cols:
+            blocks = -(-cols * size // 32)
+            work = costs.load(self.chip.costs.transfers["UB->L1"], rows * blocks * 32, blocks)
+            self._do(line, "MTE3", work)
+            self._moved("UB->L1", rows * blocks * 32)

@@ -178,6 +178,10 @@ class Watcher(Core):
         """Watch a fill."""
         self._vector(line, "fill", [self._flat(dst, count)], [])
 
+    def write_scalar(self, line: Line, dst: Place, value: Value) -> None:
+        """Watch a write by the scalar unit."""
+        self._run(line, "S", "write", [self._flat(dst, 1)], [], (), aligned=False)
+
     def iota(self, line: Line, dst: Place, first: Value, count: Value) -> None:
         """Watch consecutive numbers."""
         self._vector(line, "iota", [self._flat(dst, count)], [])
@@ -379,6 +383,33 @@ class Watcher(Core):
         )  # fmt: skip
         into = self._elements(dst, (m, n), (same(dst_stride), 1))
         self._run(line, "FIX", "fixpipe", [], [(src, found)], (m, n), outside=(into, True))
+
+    def drain(
+        self, line: Line, dst: View, src: Place, scratch: Place, m: Value, n: Value
+    ) -> None:
+        """Watch a product that goes to UB by way of scratch."""
+        m, n = same(m), same(n)
+        if m == 0 or n == 0:
+            return
+        wide = round_up(n, 16)
+        whole = round_up(m, 16) * wide
+        writes = [self._grid(dst, m, wide), self._flat(scratch, whole)]
+        self._vector(line, "drain", writes, [self._flat(src, whole)], resize=True)
+
+    def feed(
+        self, line: Line, dst: Place, src: View, rows: Value, cols: Value, dst_rows: Value
+    ) -> None:
+        """Watch a matrix that goes from UB to L1; behind its columns may stand anything."""
+        rows, cols = same(rows), same(cols)
+        if rows == 0 or cols == 0:
+            return
+        c0 = 32 // dst.dtype.size
+        into = self._nz(dst, -(-cols // c0), rows, same(dst_rows))
+        reads = [
+            self._grid(src, rows, cols),
+            self._loose(self._grid(src, rows, round_up(cols, c0))),
+        ]
+        self._run(line, "MTE3", "feed", [(dst, into)], reads, (rows, cols))
 
     # ---- regions --------------------------------------------------------------------------------
 

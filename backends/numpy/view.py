@@ -190,6 +190,8 @@ class _Writer:
                 return self.call("copy_out", step, *words)
             case npu.Fill(dst=dst, value=value, count=count):
                 return self.call("fill", step, ref(dst), scalar(value), scalar(count))
+            case npu.WriteScalar(dst=dst, value=value):
+                return self.call("write_scalar", step, ref(dst), scalar(value))
             case npu.Iota(dst=dst, first=first, count=count):
                 return self.call("iota", step, ref(dst), scalar(first), scalar(count))
             case npu.Unary(op=op, dst=dst, src=src, count=count):
@@ -240,6 +242,12 @@ class _Writer:
                 sizes = [scalar(s) for s in (step.m, step.n, step.dst_stride)]
                 kind = self.names.use(step.dtype.name)
                 return self.call("fixpipe", step, self.place(place), ref(src), *sizes, kind)
+            case npu.Drain(dst=out, src=src, scratch=scratch, m=rows, n=cols):
+                words = [view(out), ref(src), ref(scratch), scalar(rows), scalar(cols)]
+                return self.call("drain", step, *words)
+            case npu.Feed(dst=dst, src=a, rows=rows, cols=cols, dst_rows=height):
+                words = [ref(dst), view(a), scalar(rows), scalar(cols), scalar(height)]
+                return self.call("feed", step, *words)
             case npu.SetFlag(src=queue, dst=other, event=event):
                 words = [repr(queue.value), repr(other.value), scalar(event)]
                 return self.call("set_flag", step, *words)

@@ -53,8 +53,9 @@ class Costs:
     """The cost tables of a chip, in cycles of the core clock.
 
     ``vector`` has a row for each kind of vector instruction. ``transfers`` are the paths
-    ``GM->UB UB->GM GM->L1 L1->L0A L1->L0B L0C->GM``. ``mmad_fixed`` is what an `Mmad` adds to its
-    ideal time in a steady pipeline, ``mmad_latency`` how much later its result is there.
+    ``GM->UB UB->GM GM->L1 L1->L0A L1->L0B L0C->GM``, and ``UB->L1`` where cores are unified.
+    ``mmad_fixed`` is what an `Mmad` adds to its ideal time in a steady pipeline, ``mmad_latency``
+    how much later its result is there.
     ``bank_conflict`` is added to the slope of an instruction that reads two operands of one group
     of banks.
     """
