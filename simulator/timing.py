@@ -67,6 +67,7 @@ def measure(
     cycles, tallies = _count(
         runnable, launch, chip, share, numbers, [kinds[n] for n in numbers], blocks
     )
+    cycles = max(cycles, _crowded(program, launch, chip, moved))
     sync = chip.costs.sync
     busy, lines = _summary(program, runnable.indices, tallies)
     start = (sync.launch_fixed + sync.launch_per_core * blocks) * chip.mhz
@@ -112,19 +113,55 @@ def _share(
     What is read again comes from L2, and what is written stays there, as far as it has room.
     """
     users = blocks * (3 if program.mixed else 1)
-    dram = chip.hbm_bytes_per_second / (chip.mhz * 1e6) / users
-    cache = chip.l2_bytes_per_second / (chip.mhz * 1e6) / users
-    sizes = {t.name: launch.tensors[t.name].bytes.size for t in program.tensors}
-    reads = sum(sizes[t.name] for t in program.tensors if t.role not in ("out", "temp"))
-    scratch = moved.get(("bytes", "scratch"), 0.0) / 2
-    taken = sum(moved.get(("bytes", path), 0.0) for path in ("GM->UB", "GM->L1")) - scratch
-    cold = min(1.0, reads / taken) if taken > 0 else 1.0
-    fits = sum(sizes.values()) <= chip.l2_bytes
+    dram, cache = (rate / users for rate in _rates(chip))
+    cold = _cold(program, launch, moved)
     return Share(
         read=1 / (cold / dram + (1 - cold) / cache),
-        write=cache if fits else dram,
+        write=cache if _fits(program, launch, chip) else dram,
         scratch=cache,
     )
+
+
+def _crowded(program: Program, launch: Launch, chip: Chip, moved: Tally) -> float:
+    """Return the cycles that global memory needs at least for all that moves."""
+    dram, cache = _rates(chip)
+    reads, writes = _read(moved), _written(moved)
+    far = _cold(program, launch, moved) * reads
+    far += 0.0 if _fits(program, launch, chip) else writes
+    return max(far / dram, (reads + writes + 2 * _handed(moved)) / cache)
+
+
+def _rates(chip: Chip) -> tuple[float, float]:
+    """Return what memory and L2 give all cores together, in bytes a cycle."""
+    second = chip.mhz * 1e6
+    return chip.hbm_bytes_per_second / second, chip.l2_bytes_per_second / second
+
+
+def _read(moved: Tally) -> float:
+    """Return the bytes of tensors that are read."""
+    return sum(moved.get(("bytes", path), 0.0) for path in ("GM->UB", "GM->L1")) - _handed(moved)
+
+
+def _written(moved: Tally) -> float:
+    """Return the bytes of tensors that are written."""
+    return sum(moved.get(("bytes", path), 0.0) for path in ("UB->GM", "L0C->GM")) - _handed(moved)
+
+
+def _handed(moved: Tally) -> float:
+    """Return the bytes that go through workspaces: each is written once and read once."""
+    return moved.get(("bytes", "scratch"), 0.0) / 2
+
+
+def _cold(program: Program, launch: Launch, moved: Tally) -> float:
+    """Return the part of what is read that is read for the first time."""
+    sizes = (launch.tensors[t.name].bytes.size for t in program.tensors if t.role != "out")
+    taken = _read(moved)
+    return min(1.0, sum(sizes) / taken) if taken > 0 else 1.0
+
+
+def _fits(program: Program, launch: Launch, chip: Chip) -> bool:
+    """Whether all tensors have room in L2."""
+    return sum(launch.tensors[t.name].bytes.size for t in program.tensors) <= chip.l2_bytes
 
 
 def _count(
