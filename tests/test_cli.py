@@ -205,6 +205,13 @@ def test_failing_tests_are_shrunk_and_say_how_to_repeat_them(
     assert tiledsl("run", f"{path}:f", "N=4")[0] == 1
 
 
+def test_tests_that_are_not_there(tiledsl: Tiledsl, tmp_path: Path) -> None:
+    assert "there are no tests" in tiledsl("test", file(tmp_path, RIGHT))[2]
+    status, _, err = tiledsl("test", f"{EXAMPLES / 'gemm.tile'}:gem")
+    assert status == 1
+    assert "has no kernel `gem`; did you mean `gemm`?" in err
+
+
 def test_facts(tiledsl: Tiledsl) -> None:
     assert "cuda.sm90" in tiledsl("targets")[1]
     assert "a + b" in tiledsl("ops")[1]

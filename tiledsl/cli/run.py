@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import numpy as np
@@ -75,8 +75,7 @@ def run(
     for name, worst in outcome.errors:
         click.echo(f"{name}: differs from the reference by {worst:.2g} at most")
     if outcome.failure:
-        click.echo(f"error: {outcome.failure}", err=True)
-        sys.exit(1)
+        _fail(outcome.failure)
 
 
 @click.command()
@@ -96,8 +95,7 @@ def profile(
 
     outcome = _one(file, values, search, Options("sim", chip, tile_sizes(pairs), seed))
     if outcome.result is None:
-        click.echo(f"error: {outcome.failure}", err=True)
-        sys.exit(1)
+        _fail(outcome.failure)
     if as_json:
         import json
 
@@ -105,6 +103,12 @@ def profile(
         click.echo(json.dumps(numbers))
         return
     click.echo(outcome.result.report().rstrip())
+
+
+def _fail(text: str) -> NoReturn:
+    """Print what is wrong, a located error as it is, and end with status 1."""
+    click.echo(text if ": error[" in text else f"error: {text}", err=True)
+    sys.exit(1)
 
 
 def _one(file: str, values: tuple[str, ...], search: tuple[str, ...], options: Any) -> "Outcome":

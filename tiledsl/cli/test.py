@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tiledsl.cli.build import chosen
 from tiledsl.cli.files import file_and_kernel, tile_files
 from tiledsl.cli.settings import tile_sizes
 
@@ -45,8 +46,10 @@ def test(
                 options = Options(device, chip, tile_sizes(pairs), seed, hazards, precise)
                 good, bad = _reported(file, name, options, tuple(map(Path, search)))
                 ran, failed = ran + good + bad, failed + bad
+    if not ran:
+        raise click.ClickException("there are no tests in these files")
     click.echo(f"{ran - failed} passed, {failed} failed")
-    sys.exit(1 if failed or not ran else 0)
+    sys.exit(1 if failed else 0)
 
 
 def _reported(
@@ -70,6 +73,8 @@ def _file(
     from tiledsl.testing.runner import repeat_command, run_case, shrink, tests_of
 
     module, kernels = load_checked(path, search=search)
+    if name is not None:
+        chosen(kernels, name)  # an error that names the kernels if there is none
     good = bad = 0
     for plan in tests_of(module):
         if name is not None and plan.name != name:
