@@ -129,6 +129,10 @@ class VectorCore(Core):
         """Set elements to a value."""
         self.lanes.flat(dst, count)[...] = typed(value, dst.dtype, 1)
 
+    def write_scalar(self, line: Line, dst: Place, value: Value) -> None:
+        """Set one element to a number, of each program."""
+        self.lanes.flat(dst, 1)[...] = typed(value, dst.dtype, 1)
+
     def iota(self, line: Line, dst: Place, first: Value, count: Value) -> None:
         """Set elements to consecutive numbers."""
         into = self.lanes.flat(dst, count)

@@ -18,6 +18,7 @@ from tiledsl.simulator.core import (
     prepare,
     run_together,
 )
+from tiledsl.simulator.meeting import Meeting
 from tiledsl.simulator.order import Event, Order
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.values import Runnable, classes, load
@@ -100,6 +101,13 @@ def _watch(
                 Hazard("flag", home, f"cross-core flag {event} of {who} is up at the end")
             )
     return hazards
+
+
+def meeting_hazard(program: Program, meeting: Meeting) -> Hazard:
+    """Return what two programs that write one element are: a race."""
+    first, second = meeting.programs
+    text = f"programs {first} and {second} write one element of `{meeting.tensor}`"
+    return Hazard("race", _where(meeting.line, program.span.source.name), text)
 
 
 def _where(line: Line, home: str) -> str:

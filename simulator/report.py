@@ -9,7 +9,8 @@ from tiledsl.chips import Chip
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Line, prepare
-from tiledsl.simulator.hazards import Hazard, HazardError, check_launch
+from tiledsl.simulator.hazards import HazardError, check_launch, meeting_hazard
+from tiledsl.simulator.meeting import marks_of
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
 from tiledsl.simulator.values import classes, load, run_values
@@ -24,7 +25,6 @@ class Simulation:
     program: Program = field(repr=False)
     chip: Chip = field(repr=False)
     timing: Timing = field(repr=False)
-    hazards: tuple[Hazard, ...] = ()
 
     @property
     def cycles(self) -> float:
@@ -96,8 +96,9 @@ def simulate(
 ) -> Simulation:
     """Run ``program`` on ``arrays``, in place, and count its cycles on ``chip``.
 
-    With ``hazards`` its order is checked first; a `HazardError` tells what is wrong. ``cores`` is
-    the number of blocks, at most; all that the chip has if it is not given.
+    With ``hazards`` its order is checked first, and that no two programs write one element; a
+    `HazardError` tells what is wrong. ``cores`` is the number of blocks, at most; all that the chip
+    has if it is not given.
     """
     flat = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     launch = prepare(program, flat, dims, scalars)
@@ -108,7 +109,10 @@ def simulate(
         if found:
             raise HazardError(found)
     timing = measure(runnable, launch, chip, groups, cores)
-    run_values(runnable, launch, groups)
+    marks = marks_of(launch) if hazards else None
+    run_values(runnable, launch, groups, marks)
+    if marks is not None and marks.found:
+        raise HazardError([meeting_hazard(program, meeting) for meeting in marks.found.values()])
     for name, array in arrays.items():
         if flat[name] is not array and array.flags.writeable:
             array[...] = flat[name].reshape(array.shape)

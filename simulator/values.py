@@ -1,8 +1,10 @@
 """The values that a program computes: programs of equal sizes run together, chunk by chunk."""
 
+import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -12,9 +14,10 @@ from tiledsl.backends.numpy import emit
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import CUBE, Crossing, Launch, prepare, run_together
-from tiledsl.simulator.lanes import POISON, Lanes
+from tiledsl.simulator.lanes import POISON, Lanes, OutOfPlaceError
 from tiledsl.simulator.matrix import CubeCore
-from tiledsl.simulator.places import GlobalArea, Number
+from tiledsl.simulator.meeting import MarkingCore, Marks
+from tiledsl.simulator.places import GlobalArea, NotUniformError, Number
 
 # So many bytes of buffers run at once: they stay in the processor's cache, and NumPy's calls
 # are few for what they do.
@@ -25,10 +28,11 @@ Function = Callable[[Any], Iterator[None] | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runnable:
-    """A program as a module, with the function of each of a block's cores and its index."""
+    """A program as a module of some text, and the function and index of each of a block's cores."""
 
     program: Program
     module: ModuleType
+    text: str
     functions: tuple[Function, ...]
     indices: tuple[int, ...]
 
@@ -45,14 +49,21 @@ def run(
     run_values(runnable, launch, classes(runnable, launch))
 
 
-def run_values(runnable: Runnable, launch: Launch, groups: Sequence[Array]) -> None:
-    """Run the programs of each class, in chunks."""
+def run_values(
+    runnable: Runnable, launch: Launch, groups: Sequence[Array], marks: Marks | None = None
+) -> None:
+    """Run the programs of each class, in chunks; with ``marks`` note who writes what."""
     many = max(1, CHUNK_BYTES // max(1, _bytes_of(runnable.program)))
+    make = CubeCore if marks is None else partial(MarkingCore, marks)
     lanes: list[Lanes] | None = None
-    with np.errstate(all="ignore"):
-        for group in groups:
-            for first in range(0, len(group), many):
-                lanes = _run_chunk(runnable, launch, group[first : first + many], lanes)
+    try:
+        with np.errstate(all="ignore"):
+            for group in groups:
+                for first in range(0, len(group), many):
+                    chunk = group[first : first + many]
+                    lanes = _run_chunk(runnable, launch, chunk, lanes, make)
+    except (OutOfPlaceError, NotUniformError) as fault:
+        raise type(fault)(f"{_line_of(fault, runnable)}: {fault}") from fault
 
 
 def classes(runnable: Runnable, launch: Launch) -> list[Array]:
@@ -84,12 +95,12 @@ def count_programs(runnable: Runnable, launch: Launch) -> int:
 def _load(kept: "_ById") -> Runnable:
     program = kept.program
     ((name, text),) = emit(program).items()
-    module = ModuleType(name.removesuffix(".py"))
-    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    module = ModuleType(f"<{name}>")
+    exec(compile(text, module.__name__, "exec"), module.__dict__)
     names = _core_names(program)
     functions = tuple(getattr(module, n) for n in names)
     indices = (CUBE, 0, 1) if program.mixed else (0,)
-    return Runnable(program, module, functions, indices)
+    return Runnable(program, module, text, functions, indices)
 
 
 def load(program: Program) -> Runnable:
@@ -134,8 +145,9 @@ class _Asker(CubeCore):
 
 
 def _run_chunk(
-    runnable: Runnable, launch: Launch, numbers: Array, kept: list[Lanes] | None
-) -> list[Lanes]:
+    runnable: Runnable, launch: Launch, numbers: Array, kept: list[Lanes] | None,
+    make: Callable[..., CubeCore],
+) -> list[Lanes]:  # fmt: skip
     """Run some programs at once; return their memories for the next chunk."""
     count, crossing = len(numbers), Crossing()
     spaces = {
@@ -152,8 +164,20 @@ def _run_chunk(
         Lanes(count, kept[i] if kept else None) for i in range(len(runnable.functions))
     ]
     cores = [
-        CubeCore(launch, numbers, own, spaces, index=index, crossing=crossing)
+        make(launch, numbers, own, spaces, index=index, crossing=crossing)
         for own, index in zip(lanes, runnable.indices, strict=True)
     ]
     run_together(runnable.functions, cores)
     return lanes
+
+
+def _line_of(fault: Exception, runnable: Runnable) -> str:
+    """Return the line of .tile that the module's call names in which ``fault`` was raised."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    rows = [f.lineno for f in frames if f.filename == runnable.module.__name__]
+    text = runnable.text.splitlines()[rows[-1] - 1] if rows and rows[-1] else ""
+    home = runnable.program.span.source.name
+    number = re.search(r"core\.\w+\((\d+|'[^']*')", text)
+    if number is None:
+        return home
+    return f"{home}:{number[1]}" if number[1].isdigit() else number[1].strip("'")

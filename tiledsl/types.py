@@ -31,7 +31,8 @@ class DType(Enum):
     @cached_property
     def numpy(self) -> np.dtype[Any]:
         """The same type in NumPy; bf16, f8 and the 4-bit types are those of ml_dtypes."""
-        return np.dtype(_NUMPY[self.value])
+        found: np.dtype[Any] = np.dtype(_NUMPY[self.value])
+        return found
 
     @property
     def bits(self) -> int:

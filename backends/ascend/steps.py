@@ -239,6 +239,8 @@ class Steps:
                 return self._op(_ATOMIC[atomic], place, src, length, *axes)
             case npu.Fill(dst=dst, value=value, count=count):
                 return self._op("Fill", dst, value, count)
+            case npu.WriteScalar(dst=dst, value=value):
+                return self._op("Set", dst, value)
             case npu.Iota(dst=dst, first=first, count=count):
                 return self._op("Iota", dst, first, count)
             case npu.Unary(op=op, dst=dst, src=src, count=count):

@@ -10,6 +10,7 @@ from tiledsl.npu.memory import copy_out, from_workspace, load, share, store
 from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
+from tiledsl.npu.scan import scan
 from tiledsl.npu.shape import Shape
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
@@ -462,6 +463,9 @@ class Core:
             case ir.Reduce(result=value, operand=operand):
                 tile = self.tiles[value] = self.destination(statement, value, [])
                 reduce(frame, statement, self.tiles[operand], tile)
+            case ir.Scan(result=value, operand=operand):
+                tile = self.tiles[value] = self.destination(statement, value, [])
+                scan(frame, statement, self.tiles[operand], tile)
             case ir.Declare(var=var, value=initial):
                 self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
                 self.assign(var, initial)

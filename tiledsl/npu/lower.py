@@ -13,6 +13,9 @@ from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.schedule import Plan
 
 
+CROSS_FLAGS = 11  # ids 0 to 10 of the cross-core flags are ours; SyncAll takes 11 to 14
+
+
 def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     """Return the program of ``kernel`` on ``chip`` under ``plan``, whose tile sizes are all set.
 
@@ -79,9 +82,12 @@ def _open_channels(shared: Lowering) -> None:
     probe = Frame(
         shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, 16, shared.shape.rank
     )
-    ways = [(value, False) for value in shared.shape.marks.to_cube]
-    ways += [(value, True) for value in shared.shape.marks.to_vector]
-    for number, (value, to_vector) in enumerate(ways):
+    marks, blocks = shared.shape.marks, _blocks(shared.shape.body)
+    ways = [(value, False) for value in marks.to_cube]
+    ways += [(value, True) for value in marks.to_vector]
+    shares = len(ways) * 2 > CROSS_FLAGS
+    taken: dict[object, int] = {}
+    for value, to_vector in ways:
         axes = probe.order(value.type.axes)
         if len(axes) != 2:
             raise probe.cannot(
@@ -91,9 +97,36 @@ def _open_channels(shared: Lowering) -> None:
         rows = -(-probe.limit(axes[0]) // 16) * 16
         name = probe.fresh(shared.shape.labels[value])
         workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
+        # Products of one block are delivered and received in one order: they may share flags.
+        key: object = ("products", blocks[value]) if shares and to_vector else (value, to_vector)
+        flag = taken.setdefault(key, 2 * len(taken))
         shared.channels[value, to_vector] = Channel(
-            workspace, 2 * number, 2 * number + 1, stride, f"{name}_handed_turn"
+            workspace, flag, flag + 1, stride, f"{name}_handed_turn"
         )
+    if 2 * len(taken) > CROSS_FLAGS:
+        raise probe.cannot(
+            shared.shape.kernel.span, f"{len(ways)} tiles handed over between cube and vector cores"
+        )
+
+
+def _blocks(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, int]:
+    """Return a number for the block in which each value is computed."""
+    found: dict[ir.Value, int] = {}
+
+    def visit(steps: tuple[ir.Stmt, ...]) -> None:
+        for s in steps:
+            found.update(dict.fromkeys(ir.results(s), id(steps)))
+            match s:
+                case ir.For(body=inner):
+                    visit(inner)
+                case ir.If(then=then, orelse=orelse):
+                    visit(then)
+                    visit(orelse)
+                case _:
+                    pass
+
+    visit(body)
+    return found
 
 
 def over_capacity(shape: Shape, plan: Plan, overflow: Overflow) -> CompileError:

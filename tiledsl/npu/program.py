@@ -340,6 +340,14 @@ class ReadScalar(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
+class WriteScalar(Instruction):
+    """S: element 0 of ``dst`` becomes ``value``."""
+
+    dst: Ref
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
 class LoadNz(Instruction):
     """MTE2, global memory to L1, row-major to NZ. Ascend C: ``DataCopy`` with ``Nd2NzParams``.
 
@@ -555,7 +563,7 @@ class Comment(Instruction):
 
 Step = (
     CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select | Spread
-    | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | LoadNz | LoadA | LoadB | Mmad
+    | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | WriteScalar | LoadNz | LoadA | LoadB | Mmad
     | Fixpipe | Drain | Feed | SetFlag | WaitFlag | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
 )  # fmt: skip
 
@@ -622,7 +630,7 @@ def queue_of(step: Step) -> Queue | None:
             return Queue.M
         case Fixpipe():
             return Queue.FIXP
-        case ReadScalar():
+        case ReadScalar() | WriteScalar():
             return Queue.S
         case (
             SetFlag() | WaitFlag() | Barrier() | CrossSet() | CrossWait() | Let() | Assign() | For()
@@ -636,7 +644,9 @@ def queue_of(step: Step) -> Queue | None:
 def operands(step: Step) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
     """Return the on-chip operands that ``step`` writes, and those that it reads."""
     match step:
-        case CopyIn(dst=dst) | LoadNz(dst=dst) | Fill(dst=dst) | Iota(dst=dst):
+        case (
+            CopyIn(dst=dst) | LoadNz(dst=dst) | Fill(dst=dst) | Iota(dst=dst) | WriteScalar(dst=dst)
+        ):
             return (dst,), ()
         case CopyOut(src=src) | Fixpipe(src=src) | ReadScalar(src=src):
             return (), (src,)

@@ -6,6 +6,7 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.scan import turn
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.ops import REDUCTIONS, Reduction
 from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, add, mul
@@ -23,12 +24,8 @@ def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
         _truth(frame, statement, source, dst)
         return
     kind = COMPUTED_IN.get(source.dtype)
-    if kind is None or (kind is I32 and source.axes and source.axes[-1] in statement.axes):
-        raise frame.cannot(
-            statement.span, f"`{row.name}` of {source.dtype} along the innermost range"
-        )
-    if row.name == "prod" and source.axes and source.axes[-1] in statement.axes:
-        raise frame.cannot(statement.span, "`prod` along the innermost range")
+    if kind is None:
+        raise frame.cannot(statement.span, f"`{row.name}` of {source.dtype}")
     if kind is F16 and row.name == "sum":
         kind = F32
     if source.dtype is not kind:
@@ -100,7 +97,15 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
     room = npu.Ref(scratch.buffer, source.dtype)
     dst.padded = False
 
-    def rows(src: npu.Ref, out: npu.Ref, count: Scalar) -> npu.RowReduce:
+    turned = source.dtype is I32 or row.name == "prod"
+    most = max(1, frame.elements(source.axes) // frame.elements(source.axes[-1:]))
+
+    def rows(src: npu.Ref, out: npu.Ref, count: Scalar) -> npu.Step:
+        if turned:  # no row instruction: columns of the transposed tile
+            bounds = most, frame.limit(inner)
+            back, pitch = turn(frame, src, count, frame.size(inner), frame.pitch(inner), bounds)
+            view = npu.View(back, "full", pitch)
+            return npu.ColReduce(row.combine, out, view, frame.size(inner), count, identity)  # type: ignore[arg-type]
         view = npu.View(src, "full", frame.pitch(inner))
         return npu.RowReduce(row.name, out, view, room, count, frame.size(inner), identity)  # type: ignore[arg-type]
 

@@ -118,6 +118,8 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
             granule = max(granule, 16)
         stored = isinstance(s, ir.Load)
+        if isinstance(s, ir.Scan) or (isinstance(s, ir.Reduce) and _turned(s)):
+            granule = max(granule, 16)
         kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]
         kinds = [k for k in kinds if stored or k is not DType.BOOL]  # a mask is no bytes
         if isinstance(s, ir.Store) and id(s) not in marks.skipped:
@@ -125,6 +127,11 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         for kind in kinds:
             granule = max(granule, 32 // kind.size)
     return granule
+
+
+def _turned(s: ir.Reduce) -> bool:
+    """Whether the reduction may go by a transposition."""
+    return s.operand.type.dtype.is_integer or s.reduction.name == "prod"
 
 
 def uses(body: tuple[ir.Stmt, ...]) -> tuple[dict[int, int], dict[ir.Value, int]]:

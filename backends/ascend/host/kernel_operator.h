@@ -92,6 +92,9 @@ public:
         std::memcpy(&value, model::Read((*this)[offset].place, sizeof(T)), sizeof(T));
         return value;
     }
+    void SetValue(const uint32_t offset, const T value) const {
+        model::Write((*this)[offset].place, &value, sizeof(T));
+    }
     model::Place place;
 };
 

@@ -505,6 +505,12 @@ const uint8_t *Read(const Place &place, int64_t bytes) {
     return in.Pointer(place);
 }
 
+void Write(const Place &place, const void *value, int64_t bytes) {
+    Instruction in("SetValue", Queue::kS);
+    in.Write("dst", place, 0, bytes);
+    std::memcpy(in.Pointer(place), value, size_t(bytes));
+}
+
 const uint8_t *Read(const Global &place, int64_t bytes) {
     const Instruction in("GetValue", Queue::kS);
     in.Check("src", place, 0, bytes);

@@ -131,6 +131,7 @@ void CrossWait(int64_t event);
 
 // Direct access by the scalar unit: runs what the flags it has waited for have ordered.
 const uint8_t *Read(const Place &place, int64_t bytes);
+void Write(const Place &place, const void *value, int64_t bytes);
 const uint8_t *Read(const Global &place, int64_t bytes);
 
 void OpenPipe();

@@ -188,6 +188,10 @@ TDSL_FN void MinOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32
 template <typename T, typename S> TDSL_FN void Fill(const LocalTensor<T> &dst, S value, int32_t count) {
     if (count > 0) Duplicate(dst, ElementOf<T>::From(value), count);
 }
+// Element 0, by the scalar unit.
+template <typename T, typename S> TDSL_FN void Set(const LocalTensor<T> &dst, S value) {
+    dst.SetValue(0, ElementOf<T>::From(value));
+}
 // dst[i] = first + i
 template <typename T, typename S> TDSL_FN void Iota(const LocalTensor<T> &dst, S first, int32_t count) {
     if (count > 0) CreateVecIndex(dst, ElementOf<T>::From(first), uint32_t(count));
