@@ -32,6 +32,7 @@ from tiledsl.scalar import (
 from tiledsl.simulator import values
 from tiledsl.simulator.core import DeadlockError, prepare
 from tiledsl.simulator.lanes import OutOfPlaceError
+from tiledsl.simulator.meeting import marks_of
 from tiledsl.simulator.values import classes, load, run
 from tiledsl.types import DType
 
@@ -174,8 +175,26 @@ def test_programs_meet_in_one_element(op: str) -> None:
 
 def test_a_copy_outside_its_tensor_is_an_error() -> None:
     arrays = {n: np.zeros(100, np.float32) for n in "xyz"}
-    with pytest.raises(OutOfPlaceError, match="element 119 is not in `x`, which has 100"):
+    with pytest.raises(OutOfPlaceError, match=r"element 119 is not in `x`, which has 100"):
         run(ADD, arrays, {"N": 120}, {})
+
+
+@pytest.mark.parametrize("apart", [1, 2, 3])
+def test_two_programs_that_write_one_element(apart: int) -> None:
+    bench = Bench()
+    y, t = bench.tensor("y", F32, N, role="out"), bench.buffer("t", 8, F32)
+    there = npu.Global(y, mul(PROGRAM, apart))
+    body = [
+        npu.Fill(t, Literal(1.0, F32), integer(2)), *hand_over(V, MTE3),
+        npu.CopyOut(there, t, (), (), (), integer(2)), *hand_over(MTE3, V),
+    ]  # fmt: skip
+    program = bench.program([persistent(G, body)], ["N", "G"], programs=G)
+    dims = {"N": 30, "G": 10}
+    arrays = {"y": np.zeros(30, np.float32)}
+    launch = prepare(program, arrays, dims, {})
+    marks = marks_of(launch)
+    values.run_values(load(program), launch, [np.arange(10)], marks)
+    assert [m.programs for m in marks.found.values()] == ([(0, 1)] if apart == 1 else [])
 
 
 def test_a_cross_core_flag_that_nobody_raises_is_a_deadlock() -> None:
