@@ -4,10 +4,11 @@ A `Partition` only marks statements and values of the IR; `tiledsl.npu.lower` wa
 for each kind of core and emits that core's share.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiledsl import ir
-from tiledsl.scalar import ONE, Literal
+from tiledsl.scalar import ONE, Axis, Literal
 from tiledsl.types import DType
 
 
@@ -46,8 +47,10 @@ class Partition:
         return bool(self.products)
 
 
-def partition(body: tuple[ir.Stmt, ...], *, unified: bool = False) -> Partition:
-    """Return who does what in a prepared kernel.
+def partition(
+    body: tuple[ir.Stmt, ...], rank: Mapping[Axis, int], *, unified: bool = False
+) -> Partition:
+    """Return who does what in a prepared kernel, whose axes have an order by ``rank``.
 
     A unified core has no path from L0C to global memory: every product goes by its vector unit.
     """
@@ -62,7 +65,7 @@ def partition(body: tuple[ir.Stmt, ...], *, unified: bool = False) -> Partition:
                 users.setdefault(operand, []).append(statement)
     _find_accumulators(marks, every, defined, users)
     if not unified:
-        _find_direct_stores(marks, every, users)
+        _find_direct_stores(marks, every, users, rank)
     for product in marks.products:
         for side in (product.a, product.b):
             source = defined[side]
@@ -137,7 +140,10 @@ def _chain(
 
 
 def _find_direct_stores(
-    marks: Partition, every: list[ir.Stmt], users: dict[ir.Value, list[ir.Stmt]]
+    marks: Partition,
+    every: list[ir.Stmt],
+    users: dict[ir.Value, list[ir.Stmt]],
+    rank: Mapping[Axis, int],
 ) -> None:
     """Find products whose only use is a plain store, perhaps after rounding."""
     for statement in every:
@@ -158,13 +164,14 @@ def _find_direct_stores(
             if isinstance(user, ir.Compute) and user.op.name == "cast" and len(steps) == 1:
                 last = user.result
                 continue
-            if isinstance(user, ir.Store) and _plain(user, value):
+            if isinstance(user, ir.Store) and _plain(user, value, rank):
                 marks.direct[value] = DirectStore(value, user)
                 marks.skipped.update(id(s) for s in steps)
             break
 
 
-def _plain(store: ir.Store, value: ir.Value) -> bool:
+def _plain(store: ir.Store, value: ir.Value, rank: Mapping[Axis, int]) -> bool:
+    """Whether the cube can store a product itself: whole, row by row."""
     axes = set(value.type.axes)
     named = [axis for i in store.index for axis, mult in i.terms if mult == ONE]
     simple = all(i.gather is None and len(i.terms) <= 1 for i in store.index)
@@ -172,7 +179,7 @@ def _plain(store: ir.Store, value: ir.Value) -> bool:
     last = store.index[-1].terms if store.index else ()
     return (
         store.mode == "store" and not any(store.guards) and simple and rounded and set(named) == axes
-        and len(named) == len(axes) == 2 and bool(last)
+        and len(named) == len(axes) == 2 and bool(last) and rank[named[0]] < rank[named[1]]
     )  # fmt: skip
 
 

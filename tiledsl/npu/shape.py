@@ -28,16 +28,18 @@ class Shape:
     last_use: dict[ir.Value, int]
     position: dict[int, int]
     labels: dict[ir.Value, str]
+    defined: dict[ir.Value, ir.Stmt]
 
 
 def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
     _storable(kernel, chip)
     body = prepare(kernel.body)
-    marks = partition(body, unified=not chip.separate)
     rank = canonical_order(body)
+    marks = partition(body, rank, unified=not chip.separate)
     position, last_use = uses(body)
     granule = row_granule(body, marks, rank)
+    defined = {value: s for s in ir.statements(body) for value in ir.results(s)}
     if marks.cube and not chip.separate:
         granule = max(granule, 16)  # L0C comes to UB in fractals
     return Shape(
@@ -51,6 +53,7 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
         last_use,
         position,
         labels_of(body),
+        defined,
     )
 
 

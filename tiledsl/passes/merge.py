@@ -14,7 +14,8 @@ CHEAP = frozenset({"add", "sub", "mul", "min", "max"})
 def merge_equal_values(kernel: ir.Kernel) -> ir.Kernel:
     """Use the first of several equal loads, positions, computations and reductions for all.
 
-    Loads of tensors that the kernel writes, reads of variables and the ops in `CHEAP` are left alone.
+    So are reads of a variable that is not assigned between. Loads of tensors that the kernel writes,
+    reads for an update (``acc += x``) and the ops in `CHEAP` are left alone.
 
     Before::
 
@@ -28,13 +29,16 @@ def merge_equal_values(kernel: ir.Kernel) -> ir.Kernel:
         %2: f32[m, d] = mul(%0, %0)
     """
     same: dict[ir.Value, ir.Operand] = {}
+    updates = _updates(kernel.body)
 
     def block(body: tuple[ir.Stmt, ...], known: dict[object, ir.Value]) -> tuple[ir.Stmt, ...]:
         seen = dict(known)
         out: list[ir.Stmt] = []
         for statement in body:
             new = substitute(statement, same)
-            key = _key(new)
+            for var in _assigned(new):
+                seen.pop(var, None)
+            key = new.var if isinstance(new, ir.Read) and new.result not in updates else _key(new)
             if key is not None:
                 (result,) = ir.results(new)
                 first = seen.setdefault(key, result)
@@ -45,6 +49,29 @@ def merge_equal_values(kernel: ir.Kernel) -> ir.Kernel:
         return tuple(out)
 
     return replace(kernel, body=block(kernel.body, {}))
+
+
+def _assigned(statement: ir.Stmt) -> set[ir.Var]:
+    """Return the variables that a statement, or one in its blocks, assigns."""
+    return {s.var for s in ir.statements((statement,)) if isinstance(s, ir.Assign)}
+
+
+def _updates(body: tuple[ir.Stmt, ...]) -> set[ir.Value]:
+    """Return what is read of a variable only to add to it."""
+    every = list(ir.statements(body))
+    users: dict[ir.Operand, list[ir.Stmt]] = {}
+    for statement in every:
+        for operand in ir.operands(statement):
+            users.setdefault(operand, []).append(statement)
+    found: set[ir.Value] = set()
+    for s in every:
+        if isinstance(s, ir.Read):
+            match users.get(s.result):
+                case [ir.Compute(result=total)]:
+                    match users.get(total):
+                        case [ir.Assign(var=var)] if var is s.var:
+                            found.add(s.result)
+    return found
 
 
 def _key(statement: ir.Stmt) -> object:
