@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field, replace
 
 from tiledsl import ir
+from tiledsl.npu import lanes
 from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Tile
-from tiledsl.npu.memory import copy_out, from_workspace, load, share, store
+from tiledsl.npu.lanes import Lanes, is_plain
+from tiledsl.npu.memory import copy_out, from_workspace, ready, load, share, store
 from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
@@ -449,7 +451,10 @@ class Core:
             return
         match statement:
             case ir.Load(result=value):
-                self.tiles[value] = load(frame, statement, statement.tensor.name)
+                if is_plain(statement):
+                    self.tiles[value] = load(frame, statement, statement.tensor.name)
+                else:
+                    self.tiles[value] = self.by_lanes(statement, statement.tensor.name)
             case ir.Positions(result=value, axis=axis):
                 tile = self.tiles[value] = frame.tile(
                     self.shared.shape.labels[value], value.type.axes, DType.I32
@@ -473,17 +478,38 @@ class Core:
                 self.assign(var, new)
             case ir.Read(result=value, var=var):
                 self.tiles[value] = self.read(statement, value, var)
-            case ir.Store(value=stored):
-                axes = tuple(a for i in statement.index for a, _ in i.terms)
-                with frame.block() as steps:
-                    store(frame, statement, self.source(stored))
-                self.split_store(steps, axes)
+            case ir.Store():
+                self.store(statement)
             case _:
                 what = type(statement).__name__.lower()
                 raise frame.cannot(statement.span, f"`{what}`")
         for value in needed:
             if value in marks.to_cube and not self.unified:
                 self.send_tile(value)
+
+    def lanes(self, statement: ir.Load | ir.Store) -> Lanes:
+        """Return what evaluates indices lane by lane; guards keep programs from running together."""
+        if any(statement.guards):
+            self.shared.uniform = None
+        written = frozenset(t for t in self.shared.shape.kernel.tensors if t.role != "in")
+        return Lanes(self.frame, self.shared.shape.defined, self.tiles, written)
+
+    def by_lanes(self, statement: ir.Load, name: str) -> Tile:
+        """Emit a load that is no plain copy."""
+        return lanes.load(self.lanes(statement), statement, name)
+
+    def store(self, statement: ir.Store) -> None:
+        """Emit a store; where both vector cores have the same tile, one of them copies it."""
+        axes = tuple(a for i in statement.index for a, _ in i.terms)
+        with self.frame.block() as steps:
+            if is_plain(statement):
+                store(self.frame, statement, self.source(statement.value))
+            else:
+                order = self.frame.order(_lane_axes(statement))
+                tile = ready(self.frame, statement, self.source(statement.value), order)
+                lanes.store(self.lanes(statement), statement, tile)
+                axes = order
+        self.split_store(steps, axes)
 
     def split_store(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
         """Emit a store; its copy on one vector core where both have the same tile."""
@@ -573,6 +599,15 @@ _IN_PLACE = frozenset({"add", "sub", "mul", "div", "min", "max", "exp", "log", "
 
 def _axes_of(scalar: Scalar) -> set[Axis]:
     return {p.axis for p in walk(scalar) if isinstance(p, Position | Start | End)}
+
+
+def _lane_axes(statement: ir.Store) -> set[Axis]:
+    """Return all ranges of a store's index, those of its lookups too."""
+    found = {a for i in statement.index for a, _ in i.terms}
+    for index in statement.index:
+        if index.gather is not None:
+            found |= set(index.gather.type.axes)
+    return found
 
 
 def _axes_in(axis: Axis) -> set[Axis]:

@@ -12,13 +12,9 @@ from tiledsl.types import DType
 
 def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     """Emit the copy of a tile into a ring of buffers; return it in canonical order."""
-    if any(statement.guards):
-        raise frame.cannot(statement.span, "a load that may be outside, with a default")
     offset, strides = frame.address(statement.tensor, statement.index)
     natural = _natural(statement.index)
     dtype = statement.result.type.dtype
-    if statement.tensor.role == "table":
-        raise frame.cannot(statement.span, "reading a constant table")
     stored = DType.U8 if dtype is DType.BOOL else dtype
     order = frame.order(natural)
     tile = _landing(frame, name, natural, stored)
@@ -144,12 +140,10 @@ def _copy_in(
 
 def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:
     """Emit the copy of ``value`` to global memory, broadcast along axes that it lacks."""
-    if any(statement.guards):
-        raise frame.cannot(statement.span, "a store that may fall outside")
     offset, strides = frame.address(statement.tensor, statement.index)
     natural = _natural(statement.index)
     order = frame.order(natural)
-    tile = _ready(frame, statement, value, order)
+    tile = ready(frame, statement, value, order)
     if order != natural:
         tile = _transposed(frame, _roomy(frame, tile), natural)
     copy_out(frame, tile, npu.Global(statement.tensor, offset), strides, natural, statement)
@@ -176,9 +170,7 @@ def copy_out(
     vectors.emit(npu.CopyOut(target, tile.ref, shape, apart, rows, frame.size(axes[-1]), atomic))
 
 
-def _ready(
-    frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[Axis, ...]
-) -> Tile:
+def ready(frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[Axis, ...]) -> Tile:
     """Return ``value`` with all the axes of the index and the tensor's type, not a mask."""
     vectors, dtype = Vectors(frame), statement.tensor.dtype
     if not isinstance(value, Tile):
