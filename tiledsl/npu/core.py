@@ -8,7 +8,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Tile
 from tiledsl.npu.lanes import Lanes, is_plain
-from tiledsl.npu.memory import copy_out, from_workspace, ready, load, share, store
+from tiledsl.npu.memory import copy_out, from_workspace, load, ready, share, store
 from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
@@ -77,8 +77,7 @@ class Core:
         self.programs: Scalar = ONE
         self.marks = shared.shape.marks
         split = shared.split if core is npu.Core.VECTOR else None
-        self.frame = Frame(
-            shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, shared.shape.granule, shared.shape.rank, split,
+        self.frame = Frame(shared.shape.grid, shared.shape.chip.name, shared.plan.tiles, shared.shape.granule, shared.shape.rank, split,
             shared.shape.chip.cube_types,
         )  # fmt: skip
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
@@ -114,7 +113,7 @@ class Core:
             self.walk(shape.body)
             inside.append(npu.Assign(self.outer.counter, add(Local(self.outer.counter), 1)))
         frame.loops.pop()
-        note = "grid " + ", ".join(f"{a.name} in {_domain(a)}" for a in shape.kernel.grid)
+        note = "grid " + ", ".join(f"{a.name} in {_domain(a)}" for a in shape.grid)
         first, step = Local("block"), Local("blocks")
         loop = npu.For("program", first, self.programs, step, tuple(inside), note)
         counters = [x.counter for x in self.all_loops()]
@@ -221,14 +220,14 @@ class Core:
             return
         frame, names = self.frame, self.shared.uniform
         assert names is not None
-        for axis in self.shared.shape.kernel.grid:
+        for axis in self.shared.shape.grid:
             if not axis.is_scalar:
                 suffix = "rows" if axis is frame.split else "size"
                 names.append(f"{frame.local[axis]}_{suffix}")
         for axis in self.shared.shape.spans:
             if axis in frame.local and any(a.kind == "grid" for a in _axes_in(axis)):
                 names.append(f"{frame.local[axis]}_size")
-        grid = set(self.shared.shape.kernel.grid)
+        grid = set(self.shared.shape.grid)
         for s in ir.statements(self.shared.shape.body):
             ends: tuple[Scalar, ...] = (s.axis.lo, s.axis.hi) if isinstance(s, ir.For) else ()
             ends = (

@@ -18,11 +18,9 @@ from tiledsl.scalar import (
     Apply,
     Axis,
     Dim,
-    Element,
     End,
     Literal,
     Local,
-    ParamValue,
     Position,
     Scalar,
     Start,
@@ -79,7 +77,7 @@ class Tile:
 class Frame:
     """The state of lowering for one core; ``products`` are the element types of the cube."""
 
-    kernel: ir.Kernel
+    grid: tuple[Axis, ...]
     target: str
     tiles: Mapping[str, int]
     granule: int
@@ -223,17 +221,12 @@ class Frame:
     def define_grid(self) -> Scalar:
         """Return the number of programs; the decoding is `decode_grid`'s."""
         total: Scalar = ONE
-        for axis in self.kernel.grid:
+        for axis in self.grid:
             self.local[axis] = self.fresh(axis.name)
             total = mul(total, self._count(axis))
         return total
 
     def _count(self, axis: Axis) -> Scalar:
-        for part in (axis.lo, axis.hi):
-            if _depends_on_grid(part):
-                raise self.cannot(
-                    axis.span, f"the grid range `{axis.name}` depends on another range or on data"
-                )
         extent = extent_of(self.scalar(axis.lo), self.scalar(axis.hi))
         tile = tile_of(axis, self.tiles)
         return extent if tile is None else ceil_div(extent, tile)
@@ -241,9 +234,9 @@ class Frame:
     def decode_grid(self) -> None:
         """Define the position or start and size of each grid range from ``program``."""
         rest: Scalar = Local("program")
-        for axis in reversed(self.kernel.grid):
+        for axis in reversed(self.grid):
             count = self._count(axis)
-            last = axis is self.kernel.grid[0]
+            last = axis is self.grid[0]
             number = rest if last else apply("mod", rest, count)
             rest = apply("floordiv", rest, count)
             lo, tile, name = self.scalar(axis.lo), tile_of(axis, self.tiles), self.local[axis]
@@ -350,16 +343,6 @@ class Frame:
             offset = add(offset, mul(at, stride))
             stride = mul(stride, self.scalar(dim))
         return offset, strides
-
-
-def _depends_on_grid(scalar: Scalar) -> bool:
-    match scalar:
-        case Position() | Start() | End() | Element():
-            return True
-        case Apply(args=args):
-            return any(_depends_on_grid(a) for a in args)
-        case Literal() | Dim() | ParamValue() | TileSize() | Local():
-            return False
 
 
 def identifier(name: str) -> str:

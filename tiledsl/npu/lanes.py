@@ -13,7 +13,17 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.scalar import (
-    ONE, ZERO, Apply, Axis, Element, Literal, Local, Scalar, add, apply, mul,
+    ONE,
+    ZERO,
+    Apply,
+    Axis,
+    Element,
+    Literal,
+    Local,
+    Scalar,
+    add,
+    apply,
+    mul,
 )  # fmt: skip
 from tiledsl.types import DType
 

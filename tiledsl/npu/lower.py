@@ -12,7 +12,6 @@ from tiledsl.npu.place import Overflow
 from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.schedule import Plan
 
-
 CROSS_FLAGS = 11  # ids 0 to 10 of the cross-core flags are ours; SyncAll takes 11 to 14
 
 
@@ -49,7 +48,7 @@ def _cores(shape: Shape, plan: Plan, depth: int) -> list[Core]:
     shared = Lowering(shape, plan, depth)
     both = marks.cube and marks.vector and chip.separate
     if both:
-        shared.split = row_split(shape.kernel, shape.body, marks)
+        shared.split = row_split(shape.grid, shape.body, marks)
         _open_channels(shared)
     return [Core(shared, kind, both) for kind in _kinds(marks, chip)]
 
@@ -80,7 +79,7 @@ def _kinds(marks: Partition, chip: Chip) -> tuple[npu.Core, ...]:
 def _open_channels(shared: Lowering) -> None:
     """Give each value that changes cores a workspace and two cross-core flags."""
     probe = Frame(
-        shared.shape.kernel, shared.shape.chip.name, shared.plan.tiles, 16, shared.shape.rank
+        shared.shape.grid, shared.shape.chip.name, shared.plan.tiles, 16, shared.shape.rank
     )
     marks, blocks = shared.shape.marks, _blocks(shared.shape.body)
     ways = [(value, False) for value in marks.to_cube]

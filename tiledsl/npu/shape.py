@@ -10,7 +10,7 @@ from tiledsl.diagnostics import CompileError
 from tiledsl.npu.errors import NotOnTarget
 from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
-from tiledsl.scalar import Axis
+from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, walk
 from tiledsl.types import DType
 
 
@@ -20,6 +20,7 @@ class Shape:
 
     kernel: ir.Kernel
     chip: Chip
+    grid: tuple[Axis, ...]
     body: tuple[ir.Stmt, ...]
     marks: Partition
     rank: dict[Axis, int]
@@ -34,7 +35,8 @@ class Shape:
 def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
     _storable(kernel, chip)
-    body = prepare(kernel.body)
+    grid, inner = independent(kernel)
+    body = prepare(inner)
     rank = canonical_order(body)
     marks = partition(body, rank, unified=not chip.separate)
     position, last_use = uses(body)
@@ -45,6 +47,7 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     return Shape(
         kernel,
         chip,
+        grid,
         body,
         marks,
         rank,
@@ -55,6 +58,23 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
         labels_of(body),
         defined,
     )
+
+
+def independent(kernel: ir.Kernel) -> tuple[tuple[Axis, ...], tuple[ir.Stmt, ...]]:
+    """Return the grid ranges that the host can count, and the body inside loops over the others.
+
+    A range whose ends depend on other ranges or on tensors becomes a loop of each program.
+    """
+    counted = tuple(a for a in kernel.grid if not _varies(a.lo) and not _varies(a.hi))
+    body = kernel.body
+    for axis in reversed(kernel.grid):
+        if axis not in counted:
+            body = (ir.For(axis.span, axis, body),)
+    return counted, body
+
+
+def _varies(scalar: Scalar) -> bool:
+    return any(isinstance(part, Position | Start | End | Element) for part in walk(scalar))
 
 
 def _storable(kernel: ir.Kernel, chip: Chip) -> None:
@@ -194,7 +214,7 @@ def spans_of(body: tuple[ir.Stmt, ...]) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def row_split(kernel: ir.Kernel, body: tuple[ir.Stmt, ...], marks: Partition) -> Axis | None:
+def row_split(grid: tuple[Axis, ...], body: tuple[ir.Stmt, ...], marks: Partition) -> Axis | None:
     """Return the grid range whose rows the two vector cores share: one that they never reduce."""
     folded: set[Axis] = set()
     for s in ir.statements(body):
@@ -203,7 +223,7 @@ def row_split(kernel: ir.Kernel, body: tuple[ir.Stmt, ...], marks: Partition) ->
         elif isinstance(s, ir.Scan):
             folded.add(s.axis)
     products = [set(v.type.axes) for v in marks.to_vector]
-    for axis in kernel.grid:
+    for axis in grid:
         if axis.is_scalar or axis in folded:
             continue
         if all(axis in axes for axes in products):

@@ -446,12 +446,33 @@ class Vectors:
         """Emit a shift by a number."""
         by = operands[1]
         if isinstance(by, Tile):
-            raise self.frame.cannot(statement.span, "a shift by a tile")
+            self._shift_by_tile(statement.op.name, operands[0], by, dst)
+            return
         src = self.spread_out(operands[0], dst)
         name = statement.op.name
         self.emit(
             npu.WithScalar(name, dst.ref, src.ref, as_type(by, dst.dtype), self.count(dst, src))
         )
+
+    def _shift_by_tile(self, op: str, source: Source, by: Tile, dst: Tile) -> None:
+        """Shift by 16, 8, 4, 2 and 1 where the bits of ``by`` say so."""
+        frame, amount = self.frame, self.spread_out(by, dst)
+        self.copy(source, dst)
+        for step in (16, 8, 4, 2, 1):
+            bit, shifted = (frame.tile("shifted", dst.axes, dst.dtype) for _ in range(2))
+            mask = frame.tile("mask", dst.axes, BOOL)
+            self.bits("bitand", [amount, self.filled(Literal(step, dst.dtype), dst)], bit)
+            self.compare("ne", bit, Literal(0, dst.dtype), mask)
+            count = self.count(shifted, dst)
+            number = Literal(step, dst.dtype)
+            self.emit(npu.WithScalar(op, shifted.ref, dst.ref, number, count))
+            self.select(mask, shifted, dst, dst)
+
+    def filled(self, value: Scalar, like: Tile) -> Tile:
+        """Return a tile like another, full of one number."""
+        tile = self.frame.tile("filled", like.axes, like.dtype)
+        self.fill(tile, value)
+        return tile
 
     # ---- casts -----------------------------------------------------------------------------------
 
