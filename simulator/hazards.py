@@ -4,8 +4,9 @@ It does not look at times: two accesses of a byte that flags, barriers and cross
 order are a hazard however the times happen to fall.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
@@ -18,6 +19,7 @@ from tiledsl.simulator.core import (
     prepare,
     run_together,
 )
+from tiledsl.simulator.follow import Follower, copy_of, reads_scalars, spaces_of
 from tiledsl.simulator.meeting import Meeting
 from tiledsl.simulator.order import Event, Order
 from tiledsl.simulator.places import Number
@@ -80,8 +82,12 @@ def _watch(
     order, crossing = Order(), Crossing()
     findings: list[Finding] = []
     every_trip = every_trip or runnable.program.mixed
+    make: Callable[..., Watcher] = Watcher
+    if reads_scalars(runnable.program):
+        launch = copy_of(launch)
+        make = partial(Follower, spaces_of(launch))
     cores = [
-        Watcher(
+        make(
             launch, numbers, order, findings, index=index, crossing=crossing, every_trip=every_trip
         )
         for index in runnable.indices
@@ -93,6 +99,8 @@ def _watch(
         return [Hazard("deadlock", home, str(deadlock))]
     for core in cores:
         core.leave()
+    if any(core.left_out for core in cores):  # who is to write may have been left out
+        findings = [f for f in findings if f.kind not in ("uninitialised", "overwritten")]
     hazards = [Hazard(f.kind, _where(f.event.line, home), _say(f, home)) for f in findings]
     for (event, sender, _), raised in crossing.raised.items():
         if raised:

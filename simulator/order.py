@@ -119,6 +119,11 @@ class Order:
     )
     owners: list[str] = field(default_factory=lambda: [""])
 
+    @property
+    def count(self) -> int:
+        """How many events there were."""
+        return sum(map(len, self.events))
+
     def owner_number(self, name: str) -> int:
         """Return the number of a buffer, from 1."""
         if name not in self.owners:

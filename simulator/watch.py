@@ -15,6 +15,7 @@ from tiledsl.types import DType
 _ALIGNED = {"UB": 32, "L1": 32, "L0A": 512, "L0B": 512, "L0C": 64}
 _SHADOW_LIMIT = 1 << 24  # elements of a tensor up to which its elements are watched
 _HEAD, _TAIL, _TURNS = 3, 3, 12  # of a long loop: first and last trips; rings have 1 to 4 slots
+_FEW, _PATIENCE = 64, 4000  # trips that are all looked at, until so many instructions were
 
 
 class Finding(Exception):  # noqa: N818  not raised: something wrong that is kept
@@ -35,6 +36,7 @@ class Watcher(Core):
         super().__init__(launch, index=index, crossing=crossing)
         self.numbers, self.found, self.every_trip = numbers, found, every_trip
         self.order = order
+        self.left_out = False
         self.clocks = Clocks(index, order)
 
     # ---- what the program is given --------------------------------------------------------------
@@ -70,7 +72,9 @@ class Watcher(Core):
         """Yield some trips at the start and the end; what is left out keeps rings in step."""
         trips = max(0, same(-((lo - hi) // step)))
         head = _HEAD + (trips - _HEAD - _TAIL) % _TURNS
-        short = self.every_trip or trips <= head + _TAIL
+        few = trips <= head + _TAIL or (trips <= _FEW and self.order.count < _PATIENCE)
+        short = self.every_trip or few
+        self.left_out |= not short
         for turn in range(trips if short else head):
             yield lo + turn * step
         for turn in range(trips if short else trips - _TAIL, trips):

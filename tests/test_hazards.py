@@ -1,8 +1,11 @@
 """A right program has no hazards; without one of its flags, or with a wrong operand, it has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tests.ascend.harness import Bench
 from tests.npu_samples import (
     MTE2,
     MTE3,
@@ -19,7 +22,7 @@ from tiledsl.chips import load
 from tiledsl.npu import program as npu
 from tiledsl.npu.program import Barrier, Buffer, Memory, Ref, View
 from tiledsl.ops.registry import Array
-from tiledsl.scalar import ONE, ZERO, Tensor, integer
+from tiledsl.scalar import ONE, ZERO, Local, Tensor, integer, mul
 from tiledsl.simulator import HazardError, check, simulate
 from tiledsl.types import DType
 
@@ -181,3 +184,26 @@ def test_cores_that_wait_for_each_other() -> None:
 def test_long_loops_are_looked_at_in_part() -> None:
     program, arrays, dims = vector_add(2), *_add(1 << 16)
     assert check(program, dims, {}, arrays) == check(program, dims, {}, arrays, every_trip=True)
+
+
+def test_addresses_that_are_read_from_tiles() -> None:
+    """Two stores to rows that data name: a race only where they name one row."""
+    bench = Bench()
+    rows = bench.tensor("rows", DType.I32, integer(2))
+    y = bench.tensor("y", F32, integer(4), integer(8), role="out")
+    index, t = bench.buffer("index", 8, DType.I32), bench.buffer("t", 8, F32)
+    body: list[npu.Step] = [
+        npu.CopyIn(index, npu.Global(rows), (), (), (), integer(2)), _fill(t),
+        flag(V, MTE3), wait(V, MTE3), flag(MTE2, npu.Queue.S), wait(MTE2, npu.Queue.S),
+    ]  # fmt: skip
+    for lane in range(2):
+        name = f"row_{lane}"
+        body.append(npu.ReadScalar(name, replace(index, offset=integer(lane))))
+        there = npu.Global(y, mul(Local(name), 8))
+        body.append(npu.CopyOut(there, t, (), (), (), integer(8)))
+    program = bench.program(body, [])
+    for chosen, kinds in (([1, 3], []), ([2, 2], ["write after write"])):
+        found = np.array(chosen, np.int32)
+        arrays = {"rows": found, "y": np.zeros((4, 8), np.float32)}
+        assert [h.kind for h in check(program, {}, {}, arrays)] == kinds
+        assert not arrays["y"].any()
