@@ -45,6 +45,8 @@ class Channel:
     """A way for one value from core to core, through a workspace in global memory."""
 
     place: npu.Workspace
+    rows: tuple[Axis, ...]
+    cols: tuple[Axis, ...]
     full: int
     free: int
     stride: int
@@ -68,6 +70,40 @@ class Lowering:
     uniform: list[str] | None = field(default_factory=list)
 
 
+def sides(
+    frame: Frame, product: ir.Contract
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Axis, ...], ir.Value, ir.Value]:
+    """Return the ranges m, n, k of a product, the left and the right matrix.
+
+    m is the outer part of the result in canonical order.
+    """
+    shared = set(product.axes)
+    a, b = product.a, product.b
+    left = frame.order({x for x in a.type.axes if x not in shared})
+    right = frame.order({x for x in b.type.axes if x not in shared})
+    if not left or not right or set(left) & set(right):
+        raise frame.cannot(product.span, "a product that is not matrix times matrix")
+    whole = frame.order(set(left) | set(right))
+    if whole == (*right, *left):
+        a, b, left, right = b, a, right, left
+    elif whole != (*left, *right):
+        raise frame.cannot(product.span, "a product whose two sides' ranges mix in the result")
+    return left, right, frame.order(shared), a, b
+
+
+def matrix_axes(
+    frame: Frame, product: ir.Contract, value: ir.Value
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+    """Return the ranges of the rows and of the columns of an operand as it lies in memory."""
+    order = frame.order(value.type.axes)
+    depth = len(product.axes)
+    if set(order[:depth]) == set(product.axes):
+        return order[:depth], order[depth:]
+    if set(order[-depth:]) == set(product.axes):
+        return order[:-depth], order[-depth:]
+    raise frame.cannot(product.span, "a product whose summed range stands between others")
+
+
 class Core:
     """The walk for one kind of core."""
 
@@ -78,7 +114,7 @@ class Core:
         self.marks = shared.shape.marks
         split = shared.split if core is npu.Core.VECTOR else None
         self.frame = Frame(shared.shape.grid, shared.shape.chip.name, shared.plan.tiles, shared.shape.granule, shared.shape.rank, split,
-            shared.shape.chip.cube_types,
+            shared.shape.chip.cube_types, core is npu.Core.UNIFIED,
         )  # fmt: skip
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
         self.tiles: dict[ir.Value, Tile] = {}
@@ -157,11 +193,11 @@ class Core:
         channel = self.shared.channels[value, False]
         frame, tile = self.frame, self.tiles[value]
         frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
-        rows, cols = tile.axes
-        start = share(frame, tile.axes, channel.stride)
-        target = npu.Global(channel.place, start, channel.slot)
+        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
+        strides = {**frame.apart(rows, integer(channel.stride)), **frame.apart(cols, ONE)}
+        target = npu.Global(channel.place, share(frame, strides), channel.slot)
         with frame.block() as steps:
-            copy_out(frame, tile, target, {rows: integer(channel.stride), cols: ONE}, tile.axes)
+            copy_out(frame, tile, target, strides, tile.axes)
         self.once(steps, tile.axes)
         frame.emit(npu.CrossSet(channel.full, npu.Queue.MTE3, span=frame.span))
         self.next_turn(channel)
@@ -178,8 +214,9 @@ class Core:
         """Read a product that the cube has left."""
         channel, frame = self.shared.channels[value, True], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
+        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
         self.tiles[value] = from_workspace(
-            frame, channel.place, channel.slot, value.type.axes, channel.stride
+            frame, channel.place, channel.slot, rows, cols, channel.stride
         )
         frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
         self.next_turn(channel)
@@ -197,7 +234,7 @@ class Core:
         """Read a tile that the vector cores have left."""
         channel, frame = self.shared.channels[value, False], self.frame
         frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        rows, cols = frame.order(value.type.axes)
+        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
         source = npu.Global(channel.place, ZERO, channel.slot)
         matrix = self.cubes.fetch(
             channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride)
@@ -379,21 +416,15 @@ class Core:
         return accumulator
 
     def roles(self, product: ir.Contract) -> tuple[Axis, Axis, Axis, ir.Value, ir.Value]:
-        """Return m, n, k, the left and the right matrix: m is the outer axis of the result."""
-        shared = set(product.axes)
-        a, b = product.a, product.b
-        left = [x for x in a.type.axes if x not in shared]
-        right = [x for x in b.type.axes if x not in shared]
-        if len(left) != 1 or len(right) != 1 or len(shared) != 1 or set(left) & set(right):
-            raise self.frame.cannot(product.span, "a product that is not matrix times matrix")
-        if self.frame.order((left[0], right[0]))[0] is right[0]:
-            a, b, left, right = b, a, right, left
-        return left[0], right[0], product.axes[0], a, b
+        """Return m, n, k, the left and the right matrix: m is the outer part of the result."""
+        m, n, k, a, b = sides(self.frame, product)
+        merge = self.frame.merge
+        return merge(m), merge(n), merge(k), a, b
 
     def product(self, statement: ir.Contract) -> None:
         marks = self.marks
         m, n, k, a, b = self.roles(statement)
-        left, right = self.matrix(a), self.matrix(b)
+        left, right = self.matrix(statement, a), self.matrix(statement, b)
         var = marks.accumulate.get(statement.result)
         if var is not None:
             self.cubes.multiply(left, right, k, self.accumulators[var])
@@ -406,10 +437,15 @@ class Core:
         self.cubes.multiply(left, right, k, accumulator)
         self.deliver(result, accumulator)
 
-    def matrix(self, value: ir.Value) -> Matrix:
+    def matrix(self, product: ir.Contract, value: ir.Value) -> Matrix:
         if value not in self.marks.to_cube:
             return self.matrices[value]
-        return self.cubes.feed(self.tiles[value]) if self.unified else self.receive_matrix(value)
+        if not self.unified:
+            return self.receive_matrix(value)
+        rows, cols = matrix_axes(self.frame, product, value)
+        if len(cols) > 1:
+            raise self.frame.cannot(product.span, "a matrix whose rows have several ranges")
+        return self.cubes.feed(self.tiles[value], self.frame.merge(rows), cols[0])
 
     def deliver(self, value: ir.Value, accumulator: Accumulator) -> None:
         """Write a finished product to where it is used."""

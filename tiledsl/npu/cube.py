@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Loop, Tile
+from tiledsl.npu.place import Overflow
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -87,12 +88,11 @@ class Cubes:
         self.emit(npu.LoadNz(ref, source, height, width, stride, round_up(height, 16)))
         return Matrix(ref, rows, cols)
 
-    def feed(self, tile: Tile) -> Matrix:
+    def feed(self, tile: Tile, rows: Axis, cols: Axis) -> Matrix:
         """Emit the copy of a tile from UB to L1, on a unified core."""
         frame, dtype = self.frame, tile.dtype
         if dtype.value not in frame.products:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
-        rows, cols = tile.axes
         c0 = 32 // dtype.size
         size = (
             _up(frame.limit(rows), max(16, c0)) * _up(frame.limit(cols), max(16, c0)) * dtype.size
@@ -108,6 +108,8 @@ class Cubes:
         """Emit the copy of the accumulator to UB, on a unified core."""
         frame = self.frame
         m, n = accumulator.m, accumulator.n
+        if n in frame.members:
+            raise frame.cannot(frame.span, "a product whose columns have several ranges")
         room = _up(frame.limit(m), 16) * _up(frame.limit(n), 16) * 4
         scratch = replace(frame.buffer("fractals", npu.Memory.UB, room), dtype=tile.dtype)
         view = npu.View(tile.ref, "full", frame.pitch(n))
@@ -144,22 +146,24 @@ class Cubes:
         frame = self.frame
         m, n = into.m, into.n
         dtype = left.ref.dtype
+        if frame.unified and dtype.size == 1 and (left.rows is k or right.cols is not k):
+            raise frame.cannot(
+                frame.span,
+                f"a product of {dtype} with a side whose rows are `{k.name}`",
+                f"store the sides as [{m.name}, {k.name}] and [{n.name}, {k.name}]",
+            )
         c0 = 32 // dtype.size
         unit = max(16, c0)
         tallest = max(_up(frame.limit(m), unit), _up(frame.limit(n), unit))
         step = (L0_BYTES - self.reserved) // 2 // (tallest * dtype.size) // unit * unit
         if step == 0:
-            raise frame.cannot(
-                frame.span,
-                f"a product of {frame.limit(m)} x {frame.limit(n)} in one tile",
-                "use smaller tiles",
-            )
+            raise Overflow(npu.Memory.L0A, 2 * tallest * unit * dtype.size + self.reserved, ())
         most = _up(frame.limit(k), unit)
         depth = frame.whole(k)[1]
         if most <= step:
             self._step(left, right, k, into, ZERO, depth, most)
             return
-        name = frame.fresh(f"{frame.local[k]}_at")
+        name = frame.fresh(f"{frame.local.get(k, k.name)}_at")
         loop = Loop(f"{name}_turn", 2)
         frame.loops.append(loop)
         with frame.block() as body:

@@ -4,9 +4,10 @@ Buffers are virtual here: they have sizes and slots, and get their addresses in
 `tiledsl.npu.place`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 
 from tiledsl import ir
 from tiledsl.diagnostics import CompileError
@@ -75,7 +76,10 @@ class Tile:
 
 @dataclass
 class Frame:
-    """The state of lowering for one core; ``products`` are the element types of the cube."""
+    """The state of lowering for one core; ``products`` are the element types of the cube.
+
+    A ``unified`` core has no comparison of i32 and no rounding of f32 to f32.
+    """
 
     grid: tuple[Axis, ...]
     target: str
@@ -84,6 +88,7 @@ class Frame:
     rank: Mapping[Axis, int]
     split: Axis | None = None
     products: tuple[str, ...] = ()
+    unified: bool = False
     steps: list[npu.Step] = field(default_factory=list)
     buffers: dict[str, npu.Buffer] = field(default_factory=dict)
     owners: dict[str, Loop] = field(default_factory=dict)
@@ -91,6 +96,7 @@ class Frame:
     loops: list[Loop] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     local: dict[Axis, str] = field(default_factory=dict)
+    members: dict[Axis, tuple[Axis, ...]] = field(default_factory=dict)
     span: Span = NOWHERE
 
     # ---- names and scalars ---------------------------------------------------------------------
@@ -123,6 +129,8 @@ class Frame:
         """Return start and size of the tile of ``axis``, of both vector cores' halves together."""
         if axis is self.split:
             return Local(f"{self.local[axis]}_first"), Local(f"{self.local[axis]}_rows")
+        if axis in self.members:
+            return ZERO, _product(self.whole(a)[1] for a in self.members[axis])
         return self.start(axis), self.size(axis)
 
     def start(self, axis: Axis) -> Scalar:
@@ -132,6 +140,8 @@ class Frame:
 
     def size(self, axis: Axis) -> Scalar:
         """Return the number of elements of the current tile of ``axis``."""
+        if axis in self.members:
+            return _product(map(self.size, self.members[axis]))
         return ONE if axis.is_scalar else Local(f"{self.local[axis]}_size")
 
     def pitch(self, axis: Axis) -> Scalar:
@@ -140,6 +150,8 @@ class Frame:
 
     def limit(self, axis: Axis) -> int:
         """Return the most elements that a tile of ``axis`` has on this core."""
+        if axis in self.members:
+            return prod(map(self.limit, self.members[axis]))
         limit = limit_of(axis, self.tiles)
         if limit is None:
             raise self.cannot(axis.span, f"the span `{axis.name}` has no bound at compile time")
@@ -283,6 +295,25 @@ class Frame:
             )  # fmt: skip
         )
 
+    def merge(self, axes: tuple[Axis, ...]) -> Axis:
+        """Return neighbouring ranges of a tile taken as one, in that order."""
+        if len(axes) == 1:
+            return axes[0]
+        for merged, members in self.members.items():
+            if members == axes:
+                return merged
+        merged = Axis("_".join(a.name for a in axes), "span", ZERO, ZERO)
+        self.members[merged] = axes
+        return merged
+
+    def apart(self, axis: Axis, stride: Scalar) -> dict[Axis, Scalar]:
+        """Return the stride of each member of a merged range whose positions are ``stride`` apart."""
+        found: dict[Axis, Scalar] = {}
+        for member in reversed(self.members.get(axis, (axis,))):
+            found[member] = stride
+            stride = mul(stride, self.whole(member)[1])
+        return found
+
     # ---- layout --------------------------------------------------------------------------------
 
     def order(self, axes: tuple[Axis, ...] | set[Axis]) -> tuple[Axis, ...]:
@@ -349,6 +380,13 @@ def identifier(name: str) -> str:
     """Return ``name`` as an identifier."""
     clean = "".join(c if c.isalnum() else "_" for c in name).strip("_")
     return f"t{clean}" if not clean or clean[0].isdigit() else clean
+
+
+def _product(sizes: Iterable[Scalar]) -> Scalar:
+    total: Scalar = ONE
+    for size in sizes:
+        total = mul(total, size)
+    return total
 
 
 def extent_of(lo: Scalar, hi: Scalar) -> Scalar:

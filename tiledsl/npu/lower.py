@@ -1,15 +1,18 @@
 """From the tile IR to the program of an NPU: who does what, then one walk for each kind of core."""
 
+from math import prod
+
 from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
-from tiledsl.npu.core import SLOTS, Channel, Core, Lowering
+from tiledsl.npu.core import SLOTS, Channel, Core, Lowering, matrix_axes, sides
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.frame import Frame
 from tiledsl.npu.partition import Partition
 from tiledsl.npu.place import Overflow
 from tiledsl.npu.shape import Shape, analyse, row_split
+from tiledsl.scalar import Axis
 from tiledsl.schedule import Plan
 
 CROSS_FLAGS = 11  # ids 0 to 10 of the cross-core flags are ours; SyncAll takes 11 to 14
@@ -87,25 +90,37 @@ def _open_channels(shared: Lowering) -> None:
     shares = len(ways) * 2 > CROSS_FLAGS
     taken: dict[object, int] = {}
     for value, to_vector in ways:
-        axes = probe.order(value.type.axes)
-        if len(axes) != 2:
-            raise probe.cannot(
-                shared.shape.kernel.span, f"handing over `{value.name}`, which has not two ranges"
-            )
-        stride = -(-probe.limit(axes[1]) // 16) * 16
-        rows = -(-probe.limit(axes[0]) // 16) * 16
+        rows, cols = _sides_of(probe, shared.shape, value, to_vector)
+        stride = -(-prod(map(probe.limit, cols)) // 16) * 16
+        height = -(-prod(map(probe.limit, rows)) // 16) * 16
         name = probe.fresh(shared.shape.labels[value])
-        workspace = npu.Workspace(f"{name}_handed", value.type.dtype, rows * stride, SLOTS)
+        workspace = npu.Workspace(f"{name}_handed", value.type.dtype, height * stride, SLOTS)
         # Products of one block are delivered and received in one order: they may share flags.
         key: object = ("products", blocks[value]) if shares and to_vector else (value, to_vector)
         flag = taken.setdefault(key, 2 * len(taken))
         shared.channels[value, to_vector] = Channel(
-            workspace, flag, flag + 1, stride, f"{name}_handed_turn"
+            workspace, rows, cols, flag, flag + 1, stride, f"{name}_handed_turn"
         )
     if 2 * len(taken) > CROSS_FLAGS:
         raise probe.cannot(
             shared.shape.kernel.span, f"{len(ways)} tiles handed over between cube and vector cores"
         )
+
+
+def _sides_of(
+    frame: Frame, shape: Shape, value: ir.Value, to_vector: bool
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+    """Return the ranges of the rows and of the columns of a tile that is handed over."""
+    for product in shape.marks.products:
+        if not to_vector and value in (product.a, product.b):
+            return matrix_axes(frame, product, value)
+        source = shape.defined[value]
+        read = source.var if isinstance(source, ir.Read) else None
+        summed = read is not None and shape.marks.accumulate.get(product.result) is read
+        if to_vector and (value is product.result or summed):
+            m, n, *_ = sides(frame, product)
+            return m, n
+    raise AssertionError(value)
 
 
 def _blocks(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, int]:

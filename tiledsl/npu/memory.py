@@ -30,23 +30,22 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
 
 
 def from_workspace(
-    frame: Frame, place: npu.Workspace, slot: Scalar, axes: tuple[Axis, ...], stride: int
+    frame: Frame, place: npu.Workspace, slot: Scalar, rows: Axis, cols: Axis, stride: int
 ) -> Tile:
     """Emit the copy of a product from a workspace slot; rows are ``stride`` elements apart."""
-    axes = frame.order(axes)
+    strides = {**frame.apart(rows, integer(stride)), **frame.apart(cols, ONE)}
+    axes = frame.order(set(strides))
     tile = frame.tile(place.name.removesuffix("_handed"), axes, place.dtype, ring=True)
-    strides: dict[Axis, Scalar] = {axes[-1]: ONE, axes[0]: integer(stride)}
-    offset = share(frame, axes, stride)
-    _copy_in(frame, tile, npu.Global(place, offset, slot), strides, axes)
+    _copy_in(frame, tile, npu.Global(place, share(frame, strides), slot), strides, axes)
     return tile
 
 
-def share(frame: Frame, axes: tuple[Axis, ...], stride: int) -> Scalar:
-    """Return where in a slot this core's rows, or columns, of a whole tile of two axes begin."""
-    if frame.split not in axes:
+def share(frame: Frame, strides: dict[Axis, Scalar]) -> Scalar:
+    """Return where in a slot this core's part of a whole tile begins."""
+    if frame.split is None or frame.split not in strides:
         return ZERO
     skipped = sub(frame.start(frame.split), frame.whole(frame.split)[0])
-    return mul(skipped, stride) if frame.split is axes[0] else skipped
+    return mul(skipped, strides[frame.split])
 
 
 def _natural(index: tuple[ir.Index, ...]) -> tuple[Axis, ...]:

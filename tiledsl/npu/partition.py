@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiledsl import ir
+from tiledsl.npu.lanes import is_plain
 from tiledsl.scalar import ONE, Axis, Literal
 from tiledsl.types import DType
 
@@ -69,7 +70,7 @@ def partition(
     for product in marks.products:
         for side in (product.a, product.b):
             source = defined[side]
-            if isinstance(source, ir.Load) and not any(source.guards) and len(side.type.axes) == 2:
+            if isinstance(source, ir.Load) and is_plain(source) and len(side.type.axes) == 2:
                 marks.loads[side] = source
             else:
                 marks.to_cube[side] = None

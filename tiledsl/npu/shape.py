@@ -78,12 +78,18 @@ def _varies(scalar: Scalar) -> bool:
 
 
 def _storable(kernel: ir.Kernel, chip: Chip) -> None:
-    """Reject element types that the chip does not have."""
+    """Reject element types and stores that the chip does not have."""
     if chip.separate:
         return
     for tensor in kernel.tensors:
         if tensor.dtype is DType.BF16:
             raise CompileError([NotOnTarget(tensor.span, chip.name, "bf16", "use f16 or f32")])
+        if tensor.dtype in (DType.I16, DType.U16):
+            what = f"arithmetic on {tensor.dtype}"
+            raise CompileError([NotOnTarget(tensor.span, chip.name, what, "use i32 or i8")])
+    for s in ir.statements(kernel.body):
+        if isinstance(s, ir.Store) and s.atomic:
+            raise CompileError([NotOnTarget(s.span, chip.name, "an `atomic` store")])
 
 
 def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:

@@ -152,7 +152,21 @@ class Vectors:
             self.unary(statement, wide, out)
             self.cast(out, dst)
             return
+        if op in ("floor", "ceil", "round", "trunc") and self.frame.unified:
+            self._round(statement.op.npu, src, dst)
+            return
         self.emit(npu.Unary(statement.op.npu, dst.ref, src.ref, self.count(dst, src)))
+
+    def _round(self, mode: str, src: Tile, dst: Tile) -> None:
+        """Round f32 through i32, where no cast from f32 to f32 does: from 2^23 on all are whole."""
+        near, rest = (self.frame.tile("near", dst.axes, F32) for _ in range(2))
+        whole = self.frame.tile("whole", dst.axes, I32)
+        self.binary("min", src, Literal(2.0**23, F32), near)
+        self.binary("max", near, Literal(-(2.0**23), F32), near)
+        self.binary("sub", src, near, rest)
+        self.hop(near, whole, mode)
+        self.hop(whole, near, "rint")
+        self.binary("add", near, rest, dst)
 
     # ---- arithmetic with broadcasting ------------------------------------------------------------
 
@@ -354,7 +368,14 @@ class Vectors:
         else:
             inverted = op == "ne"
             left, right = self.spread_out(a, dst), self.spread_out(b, dst)
-        self.emit(npu.Compare("eq", dst.ref, left.ref, right.ref, self._mask_count(dst)))
+        count = self._mask_count(dst)
+        if self.frame.unified:  # no comparison of i32: are they apart, as f32, which loses no sign?
+            apart, number = (self.frame.tile("apart", dst.axes, t) for t in (I32, F32))
+            self.binary("sub", left, right, apart)
+            self.hop(apart, number, "rint")
+            self.emit(npu.Compare("eq", dst.ref, number.ref, Literal(0.0, F32), count))
+        else:
+            self.emit(npu.Compare("eq", dst.ref, left.ref, right.ref, count))
         if inverted:
             self.logic("not", [dst], dst)
 
