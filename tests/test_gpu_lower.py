@@ -5,7 +5,7 @@ import pytest
 from tests.cuda.harness import SM80, kernel_of, program_of, source_of
 from tiledsl import gpu
 from tiledsl.diagnostics import CompileError
-from tiledsl.gpu.program import Barrier, Fold, Loop, Map, Multiply, statements
+from tiledsl.gpu.program import Barrier, CopyPanel, Fold, Loop, Map, Multiply, statements
 
 SOFTMAX = """
 kernel softmax(x: f16[R, N]) -> (y: f16[R, N]):
@@ -56,6 +56,7 @@ kernel scan(x: f32[M, N]) -> (y: f32[M, N]):
     assert "BM = 4" in (found.help or "")
     kernel = kernel_of(text)
     assert gpu.choose_tiles(kernel, SM80, {}) == {"BM": 1}
+    assert gpu.shared_bytes(kernel, {"BM": 4}, SM80) == 480_000
 
 
 def test_types_that_a_target_lacks_are_told() -> None:
@@ -86,7 +87,8 @@ kernel gemm(a: f16[M, K], b: f16[K, N], c: f32[N]) -> (y: f32[M, N]):
 """
     program = program_of(text, 64)
     loop = next(s for s in program.body if isinstance(s, Loop))
-    assert [type(s) for s in loop.body if not isinstance(s, Barrier)][1:] == [Map, Map, Multiply]
+    steps = [type(s) for s in loop.body if not isinstance(s, Barrier)]
+    assert steps[1:] == [CopyPanel, CopyPanel, Multiply]
     assert [b.name for b in program.buffers] == ["a_panel", "b_panel"]
     assert sum(isinstance(s, Barrier) for s in loop.body) == 2
 

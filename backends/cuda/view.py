@@ -1,6 +1,7 @@
 """A GPU program as finished words, for the templates to lay out."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from tiledsl import scalar as sc
 from tiledsl.backends.cuda.statements import Writer, comment, loop
@@ -109,7 +110,7 @@ def view(program: Program) -> KernelView:
     _program_loop(writer, program)
     return KernelView(
         name=program.name,
-        source=comment(program.span.source.name),
+        source=comment(PurePath(program.span.source.name).name),
         target=program.target.name,
         arch=program.target.arch,
         arch_family=program.target.arch.rstrip("a"),

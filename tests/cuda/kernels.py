@@ -190,6 +190,17 @@ kernel tn(a: f16[K, M], b: f16[K, N], x: f32[M, K]) -> (c: f16[M, N], g: f32[M, 
 """,
         _sizes(M=(0, 1, 37), N=(1, 33), K=(0, 5, 70)),
     ),
+    "aligned": Case(
+        """
+kernel aligned(a: f16[M, K], b: f16[K, N], w: bf16[N, K], x: bf16[M, K]) -> (c: f32[M, N]):
+    grid m in M by BM, n in N by BN
+    var acc: f32[m, n] = 0
+    for k in K by BK:
+        acc += a[m, k] @ b[k, n] + x[m, k] @ w[n, k]
+    c[m, n] = acc
+""",
+        _sizes(M=(8, 40), N=(8, 72), K=(8, 136)),
+    ),
     "i8mm": Case(
         """
 kernel i8mm(a: i8[M, K], b: i8[K, N], c: i32[M]) -> (y: i32[M, N], z: i32[N]):

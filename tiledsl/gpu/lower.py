@@ -38,23 +38,28 @@ from tiledsl.types import DType
 
 
 def lower(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> Program:
-    """Return the program of ``kernel`` for ``target``; ``tiles`` gives every tile size.
+    """Return the program of ``kernel`` for ``target``; ``tiles`` gives every tile size."""
+    program = smallest(kernel, tiles, target)
+    if program.shared_bytes > program.target.shared_bytes:
+        raise CompileError([_too_large(program)])
+    return program
 
-    Buffers that only save work are given up, largest first, while shared memory is too small.
+
+def smallest(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> Program:
+    """Return the program, which may want more shared memory than there is.
+
+    Buffers that only save work are given up, largest first, while it does.
     """
     goal = TARGETS[target]
     deny: frozenset[Value] = frozenset()
     while True:
         program, optional = _Lowering(kernel, tiles, goal, deny).run()
-        if program.shared_bytes <= goal.shared_bytes:
+        if program.shared_bytes <= goal.shared_bytes or not optional:
             return program
-        if not optional:
-            raise CompileError([_too_large(kernel, program)])
-        largest = max(optional, key=lambda value: optional[value].bytes)
-        deny |= {largest}
+        deny |= {max(optional, key=lambda value: optional[value].bytes)}
 
 
-def _too_large(kernel: ir.Kernel, program: Program) -> OverShared:
+def _too_large(program: Program) -> OverShared:
     rows = sorted(program.buffers, key=lambda b: -b.bytes)
     table = tuple((b.name, f"{b.dtype}{list(b.shape)}", b.bytes) for b in rows if b.bytes)
     return OverShared(

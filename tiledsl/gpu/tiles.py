@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl import scalar as sc
-from tiledsl.diagnostics import CompileError
 from tiledsl.gpu.layouts import sides
-from tiledsl.gpu.lower import lower
+from tiledsl.gpu.lower import smallest
 from tiledsl.gpu.program import Accumulators, Program, product, statements
 from tiledsl.scalar import Axis
 from tiledsl.schedule import limit_of
@@ -20,8 +19,8 @@ _ACCUMULATORS = 96
 
 
 def shared_bytes(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> int:
-    """Return the bytes of shared memory that ``kernel`` takes at these tile sizes."""
-    return lower(kernel, tiles, target).shared_bytes
+    """Return the bytes of shared memory that ``kernel`` takes; more than there is does not fit."""
+    return smallest(kernel, tiles, target).shared_bytes
 
 
 def choose_tiles(kernel: ir.Kernel, target: str, fixed: Mapping[str, int]) -> dict[str, int]:
@@ -33,14 +32,10 @@ def choose_tiles(kernel: ir.Kernel, target: str, fixed: Mapping[str, int]) -> di
     free = [name for name in kernel.tile_sizes if name not in fixed]
     sizes = {**_wishes(kernel, fixed), **fixed}
     while free:
-        try:
-            program = lower(kernel, sizes, target)
-        except CompileError:
-            if all(sizes[name] == 1 for name in free):
-                raise
-        else:
-            if _accumulators(program) <= _ACCUMULATORS:
-                break
+        program = smallest(kernel, sizes, target)
+        fits = program.shared_bytes <= program.target.shared_bytes
+        if fits and _accumulators(program) <= _ACCUMULATORS:
+            break
         largest = max(free, key=lambda name: sizes[name])
         if sizes[largest] == 1:
             break
