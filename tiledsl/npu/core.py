@@ -138,7 +138,7 @@ class Core:
         return npu.CoreProgram(self.kind, buffers, drop_unused(flagged, keep))
 
     def placed(self) -> tuple[tuple[npu.Step, ...], tuple[npu.Buffer, ...]]:
-        """Return the core's steps without flags, and its buffers; raise `Overflow`."""
+        """Return the core's steps without flags, and its buffers; raise `CapacityError`."""
         frame, shape = self.frame, self.shared.shape
         self.programs = frame.define_grid()
         frame.loops.append(self.outer)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Loop, Tile
-from tiledsl.npu.place import Overflow
+from tiledsl.npu.place import CapacityError
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -157,7 +157,7 @@ class Cubes:
         tallest = max(_up(frame.limit(m), unit), _up(frame.limit(n), unit))
         step = (L0_BYTES - self.reserved) // 2 // (tallest * dtype.size) // unit * unit
         if step == 0:
-            raise Overflow(npu.Memory.L0A, 2 * tallest * unit * dtype.size + self.reserved, ())
+            raise CapacityError(npu.Memory.L0A, 2 * tallest * unit * dtype.size + self.reserved, ())
         most = _up(frame.limit(k), unit)
         depth = frame.whole(k)[1]
         if most <= step:

@@ -10,7 +10,7 @@ from tiledsl.npu.core import SLOTS, Channel, Core, Lowering, matrix_axes, sides
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.frame import Frame
 from tiledsl.npu.partition import Partition
-from tiledsl.npu.place import Overflow
+from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.scalar import Axis
 from tiledsl.schedule import Plan
@@ -27,20 +27,20 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     shape = analyse(kernel, chip)
     try:
         return _program(shape, plan, 2)
-    except Overflow:
+    except CapacityError:
         pass
     try:
         return _program(shape, plan, 1)
-    except Overflow as overflow:
+    except CapacityError as overflow:
         raise over_capacity(shape, plan, overflow) from None
 
 
-def overflow_of(shape: Shape, plan: Plan, depth: int) -> Overflow | None:
+def overflow_of(shape: Shape, plan: Plan, depth: int) -> CapacityError | None:
     """Return what does not fit with rings of ``depth``, without deriving any flag."""
     try:
         for core in _cores(shape, plan, depth):
             core.placed()
-    except Overflow as overflow:
+    except CapacityError as overflow:
         return overflow
     return None
 
@@ -143,7 +143,7 @@ def _blocks(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, int]:
     return found
 
 
-def over_capacity(shape: Shape, plan: Plan, overflow: Overflow) -> CompileError:
+def over_capacity(shape: Shape, plan: Plan, overflow: CapacityError) -> CompileError:
     """Return the error that tabulates what does not fit."""
     chip, kernel = shape.chip, shape.kernel
     largest = sorted(overflow.buffers, key=lambda b: -b.size * b.slots)

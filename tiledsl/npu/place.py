@@ -7,8 +7,8 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.rewriting import with_blocks, with_refs
 
 
-@dataclass(frozen=True)
-class Overflow(Exception):
+@dataclass(eq=False)
+class CapacityError(Exception):
     """The buffers of ``memory`` that live at the worst moment need more than there is."""
 
     memory: npu.Memory
@@ -31,7 +31,7 @@ def place(
     """Return ``body`` with buffers at addresses, and these in order of address.
 
     ``owners`` gives for a ring the counter of its loop, in all of which it lives. Raises
-    `Overflow`.
+    `CapacityError`.
     """
     lives = _lives(body, owners)
     placed: dict[str, npu.Buffer] = {}
@@ -55,7 +55,7 @@ def place(
             together = tuple(
                 b for b in used if b.memory is buffer.memory and _meet(life, lives[b.name])
             )
-            raise Overflow(buffer.memory, sum(b.size * b.slots for b in together), together)
+            raise CapacityError(buffer.memory, sum(b.size * b.slots for b in together), together)
         placed[buffer.name] = replace(buffer, offset=offset)
 
     def at(ref: npu.Ref) -> npu.Ref:
