@@ -1,0 +1,550 @@
+"""Random kernels of each class, with the launches to run them at."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from tests.agreement.expressions import Maker, Param, Scope
+from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
+
+SIZES = (1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 128, 130)
+TILES = (1, 3, 7, 16, 32, 48)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output, and the absolute error that rounding may leave in it."""
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    error: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kernel with its launches; ``tiles`` are given to each device, an empty one chooses."""
+
+    kind: str
+    text: str
+    params: tuple[Param, ...]
+    outputs: tuple[Output, ...]
+    launches: tuple[dict[str, int], ...]
+    tiles: dict[str, int]
+    seed: int
+
+
+@dataclass
+class Range:
+    """A range of the kernel: how it is declared, and its sizes in the launches."""
+
+    name: str
+    form: str
+    sizes: tuple[int, ...]
+    pinned: bool = False
+    by: str = ""
+
+    @property
+    def dim(self) -> str:
+        """The dim it runs over, or its number."""
+        return str(self.sizes[0]) if self.pinned else self.name.upper()
+
+
+@dataclass
+class Writer:
+    """Builds the text of one kernel."""
+
+    draw: st.DrawFn
+    launches: int
+    ranges: dict[str, Range] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    params: list[Param] = field(default_factory=list)
+    tile_names: list[str] = field(default_factory=list)
+    bound: int = 0
+
+    def range(
+        self, name: str, forms: tuple[str, ...], most: int, least: int = 0, fixed: int = 0
+    ) -> Range:
+        """Draw a range: ``tile`` and ``one`` for grids and loops, ``span``."""
+        form = self.draw(st.sampled_from(forms))
+        pinned = form == "span" and self.draw(st.integers(0, 2)) == 0
+        cap = min(most, 4) if form == "one" else most
+        usable = [s for s in SIZES if least <= s <= cap]
+        drawn = [self.draw(st.sampled_from(usable)) for _ in range(self.launches)]
+        if least == 0 and not pinned and self.draw(st.integers(0, 7)) == 0:
+            drawn[0] = 0
+        if pinned:
+            drawn = drawn[:1] * self.launches
+        made = Range(name, form, tuple(drawn), pinned)
+        if form == "span" and not pinned:
+            slack = self.draw(st.sampled_from((0, 1, 5, 32)))
+            self.facts.append(f"{made.dim} <= {max(1, *drawn) + slack}")
+        if form == "tile":
+            made.by = self.by(name)
+        self.ranges[name] = made
+        return made
+
+    def by(self, name: str) -> str:
+        """Draw what follows ``by``."""
+        if self.draw(st.integers(0, 2)) == 0:
+            return str(self.draw(st.sampled_from(TILES)))
+        self.tile_names.append(f"B{name.upper()}")
+        return self.tile_names[-1]
+
+    def scope(self, names: list[str], dtypes: tuple[str, ...]) -> Scope:
+        """Return the scope in which ranges stand."""
+        parts = [self.ranges[n] for n in names]
+        return Scope(
+            tiled=[r.name for r in parts if r.form != "one"],
+            standing=[r.name for r in parts if r.form == "one"],
+            sizes={r.name: r.dim for r in self.ranges.values()},
+            most={r.name: max(r.sizes) for r in self.ranges.values()},
+            least={r.name: min(r.sizes) for r in self.ranges.values()},
+            params=self.params,
+            dtypes=dtypes,
+            foldable=tuple(r.name for r in parts if r.form == "span"),
+        )
+
+    def add(self, depth: int, text: str) -> None:
+        """Append a line."""
+        self.lines.append("    " * depth + text)
+
+    def bind(self, scope: Scope, depth: int, term: Term) -> Term:
+        """Append a binding of ``term``; return its name as a term."""
+        name = f"t{self.bound}"
+        self.bound += 1
+        axes = [a for a in scope.tiled if a in term.axes]
+        type_ = term.dtype + (f"[{', '.join(axes)}]" if axes else "")
+        shown = f": {type_}" if term.spelled or self.draw(st.booleans()) else ""
+        self.add(depth, f"{name}{shown} = {term.text}")
+        made = Term(name, term.dtype, term.axes, term.lo, term.hi, term.step, term.err)
+        scope.bound.append(made)
+        return made
+
+    def store(self, depth: int, order: list[str], term: Term, dtype: str) -> None:
+        """Append a store of ``term`` to a new output with the dims of ``order``."""
+        name = f"y{len(self.outputs)}"
+        error = term.err
+        if dtype in FLOATS:
+            error += term.most * EPS[dtype] * 2 + 1e-7
+        dims = tuple(self.ranges[a].dim for a in order)
+        self.outputs.append(Output(name, dtype, dims or ("1",), error))
+        self.add(depth, f"{name}[{', '.join(order) or '0'}] = {term.text}")
+
+    def declare(self, names: list[str]) -> None:
+        """Append the grid and the spans."""
+        grid = [self.ranges[n] for n in names if self.ranges[n].form != "span"]
+        shown = [f"{r.name} in {r.dim}" + (f" by {r.by}" if r.by else "") for r in grid]
+        if shown:
+            self.add(1, "grid " + ", ".join(shown))
+        for r in (self.ranges[n] for n in names):
+            if r.form == "span":
+                self.add(1, f"span {r.name} in {r.dim}")
+
+    def finish(self, kind: str) -> Sample:
+        """Return the whole."""
+        shown = {d for p in self.params for d in p.dims} | {d for o in self.outputs for d in o.dims}
+        for r in self.ranges.values():
+            if not r.pinned and r.dim not in shown:
+                self.params.append(Param(f"only_{r.name}", "f32", (r.dim,), "exact", 0, 1, 1))
+        params = ", ".join(f"{p.name}: {_type(p.dtype, p.dims)}" for p in self.params)
+        outs = ", ".join(f"{o.name}: {_type(o.dtype, o.dims)}" for o in self.outputs)
+        head = f"kernel sample({params}) -> ({outs}):"
+        where = [f"    where {', '.join(self.facts)}"] if self.facts else []
+        text = "\n".join([head, *where, *self.lines]) + "\n"
+        dims = {p for param in self.params for p in param.dims}
+        dims |= {d for o in self.outputs for d in o.dims}
+        launches = []
+        for i in range(self.launches):
+            sizes = {r.dim: r.sizes[i] for r in self.ranges.values() if not r.pinned}
+            launches.append({d: n for d, n in sizes.items() if d in dims})
+        tiles: dict[str, int] = {}
+        match self.draw(st.integers(0, 3)):
+            case 0:
+                tiles = {"*": self.draw(st.sampled_from(TILES))}
+            case 1 | 2:
+                for name in self.tile_names:
+                    tiles[name] = self.draw(st.sampled_from(TILES))
+            case _:
+                pass
+        text += self.schedule()
+        seed = self.draw(st.integers(0, 1000))
+        return Sample(
+            kind, text, tuple(self.params), tuple(self.outputs), tuple(launches), tiles, seed
+        )
+
+    def schedule(self) -> str:
+        """Return a schedule, or nothing."""
+        loops = [r.name for r in self.ranges.values() if r.by]
+        if not loops or self.draw(st.booleans()):
+            return ""
+        lines = [
+            f"    pipeline {self.draw(st.sampled_from(loops))} depth {self.draw(st.integers(1, 3))}"
+        ]
+        if self.draw(st.booleans()):
+            lines.append(f"    cores {self.draw(st.integers(1, 3))}")
+        return "\nschedule sample for ascend910b:\n" + "\n".join(lines) + "\n"
+
+
+def _type(dtype: str, dims: tuple[str, ...]) -> str:
+    return f"{dtype}[{', '.join(dims)}]" if dims else dtype
+
+
+def _out_type(maker: Maker, term: Term) -> str:
+    if term.dtype in FLOATS:
+        return maker.pick(term.dtype, "f32", "f16", "bf16") if term.most < 3e4 else "f32"
+    return term.dtype
+
+
+def _any(maker: Maker, depth: int) -> Term:
+    way = maker.pick("float", "float", "float", "int", "int", "bool")
+    if way == "float":
+        return maker.number(depth)
+    return maker.integer(depth) if way == "int" else maker.truth(depth)
+
+
+def _dtypes(draw: st.DrawFn) -> tuple[str, ...]:
+    """Return element types for one kernel: few, so that they meet."""
+    floats = draw(st.lists(st.sampled_from(FLOATS), min_size=1, max_size=2, unique=True))
+    return (*floats, draw(st.sampled_from(("i32", "i32", "i8"))))
+
+
+@st.composite
+def elementwise(draw: st.DrawFn) -> Sample:
+    """Chains of element-wise operations and folds of whole rows, with broadcasts."""
+    rank = draw(st.integers(1, 3))
+    w = Writer(draw, draw(st.integers(1, 3)))
+    names = ["m", "n", "k"][:rank]
+    most = {1: 130, 2: 65, 3: 17}[rank]
+    for number, name in enumerate(names):
+        forms: tuple[str, ...] = ("tile", "tile", "span")
+        forms = (*forms, "one") if rank > 1 else forms
+        if number == rank - 1 and all(r.form == "one" for r in w.ranges.values()):
+            forms = ("tile", "span")
+        w.range(name, forms, most)
+    w.declare(names)
+    scope = w.scope(names, _dtypes(draw))
+    maker = Maker(draw, scope)
+    for _ in range(draw(st.integers(0, 3))):
+        w.bind(scope, 1, _any(maker, draw(st.integers(1, 3))))
+    grid = [n for n in names if w.ranges[n].form != "span"]
+    for _ in range(draw(st.integers(1, 3))):
+        term = _any(maker, draw(st.integers(1, 4)))
+        order = [n for n in names if n in grid or n in term.axes]
+        if draw(st.integers(0, 4)) == 0:
+            order = draw(st.permutations(order))
+        w.store(1, order, term, _out_type(maker, term))
+    return w.finish("elementwise")
+
+
+@st.composite
+def loops(draw: st.DrawFn) -> Sample:
+    """Loops that fold tiles into state, and a second loop that uses it."""
+    w = Writer(draw, draw(st.integers(1, 3)))
+    outer = ["m", "d"][: draw(st.integers(1, 2))]
+    for name in outer:
+        w.range(name, ("tile", "tile", "one", "span"), 33)
+    n = w.range("n", ("tile", "tile", "tile", "one"), 130 if len(outer) == 1 else 48)
+    w.declare(outer)
+    scope = w.scope(outer, _dtypes(draw))
+    maker = Maker(draw, scope)
+    if draw(st.booleans()):
+        w.bind(scope, 1, maker.number(2))
+    state: list[tuple[str, str, str, frozenset[str]]] = []
+    for number in range(draw(st.integers(1, 2))):
+        held = [a for a in scope.tiled if draw(st.integers(0, 3))]
+        kind = draw(st.sampled_from(("sum", "max", "min", "any", "count")))
+        dtype = {"any": "bool", "count": "i32"}.get(kind, "f32")
+        if kind in ("max", "min"):
+            dtype = draw(st.sampled_from(scope.dtypes))
+        start = {"max": f"lowest({dtype})", "min": f"highest({dtype})", "any": "false"}
+        type_ = dtype + (f"[{', '.join(held)}]" if held else "")
+        w.add(1, f"var s{number}: {type_} = {start.get(kind, '0')}")
+        state.append((f"s{number}", kind, dtype, frozenset(held)))
+    w.add(1, _for(n))
+    inside = scope.inner(*(["n"] if n.form == "tile" else []), folds=True)
+    if n.form == "one":
+        inside.standing = [*scope.standing, "n"]
+    within = Maker(draw, inside)
+    if draw(st.booleans()):
+        w.bind(inside, 2, _any(within, 2))
+    count = max(n.sizes)
+    for name, kind, dtype, axes in state:
+        term = _folded(within, kind, dtype, axes)
+        over = n.form == "tile" and "n" in term.axes
+        extra = [a for a in term.axes if a not in axes and a != "n"]
+        assert not extra, (term, axes)
+        if term.spelled:
+            term = w.bind(inside, 2, term)
+        done = term
+        if over:
+            fold = {"count": "sum"}.get(kind, kind)
+            done = Term(f"{fold}({term.text} over n)", term.dtype, axes, term.lo, term.hi, 0, 0)
+        match kind:
+            case "sum" | "count":
+                w.add(2, f"{name} += {done.text}")
+                total = term.most * count
+                step = term.step if term.step and total / term.step < 2**24 else 0.0
+                err = 0.0 if step else term.err * count + total * EPS["f32"] * 8
+                scope.bound.append(Term(name, dtype, axes, -total, total, step, err))
+            case "any":
+                w.add(2, f"{name} = {name} or {done.text}")
+            case _:
+                w.add(2, f"{name} = {kind}({name}, {done.text})")
+                if min(n.sizes) and dtype != "bool":
+                    scope.bound.append(
+                        Term(name, dtype, axes, term.lo, term.hi, term.step, term.err)
+                    )
+    if draw(st.integers(0, 3)) == 0:
+        term = _any(within, 2)
+        order = [*(a for a in outer if w.ranges[a].form != "span" or a in term.axes), "n"]
+        w.store(2, order, term, _out_type(maker, term))
+    after = [t for t in scope.bound if t.text.startswith("s")]
+    grid = [a for a in outer if w.ranges[a].form != "span"]
+    for name, _, dtype, axes in state:
+        known = [t for t in after if t.text == name]
+        term = known[0] if known else Term(name, dtype, axes, -300, 300, 0, 1e-2)
+        if known and dtype != "bool" and draw(st.booleans()):
+            term = maker.number(2) if dtype in FLOATS else maker.integer(2)
+        order = [a for a in outer if a in grid or a in term.axes]
+        w.store(1, order, term, _out_type(maker, term) if known else term.dtype)
+    if n.form == "tile" and draw(st.integers(0, 2)) == 0:
+        w.add(1, _for(n))
+        again = scope.inner("n")
+        term = Maker(draw, again).number(3)
+        order = [*(a for a in outer if a in grid or a in term.axes), "n"]
+        w.store(2, order, term, _out_type(maker, term))
+    return w.finish("loops")
+
+
+def _for(r: Range) -> str:
+    return f"for {r.name} in {r.dim}{f' by {r.by}' if r.by else ''}:"
+
+
+def _folded(maker: Maker, kind: str, dtype: str, axes: frozenset[str]) -> Term:
+    """Return a term for a loop to fold: of the state's type, its ranges and the loop's."""
+    tiled = [a for a in maker.scope.tiled if a in axes or a == "n"]
+    inner = Scope(
+        tiled, maker.scope.standing, maker.scope.sizes, maker.scope.most, maker.scope.least,
+        maker.scope.params, [t for t in maker.scope.bound if t.axes <= set(tiled)],
+        maker.scope.dtypes,
+    )  # fmt: skip
+    if not tiled and not inner.standing:
+        inner.standing = ["n"]
+    own = Maker(maker.draw, inner)
+    depth = maker.draw(st.integers(1, 3))
+    if kind == "any":
+        term = own.truth(depth)
+    elif kind == "count":
+        term = own.integer(depth)
+        if term.most > 2**20:
+            term = cast(term, "i8")
+    else:
+        term = own.number(depth) if dtype in FLOATS else own.integer(depth)
+        if term.dtype != dtype:
+            term = cast(term, dtype) if kind in ("max", "min") or term.dtype != "f32" else term
+    if "n" in tiled and "n" not in term.axes:
+        some = own.load("f32" if dtype in FLOATS else "i8", ("n",))
+        if kind == "any":
+            text = f"({term.text} and {some.text} > 0)"
+            return Term(text, "bool", term.axes | {"n"}, 0, 1, 1, 0.0, term.spelled)
+        if kind in ("max", "min"):
+            some = cast(some, dtype)
+            return cast(add(term, some), dtype) if term.most < 1e9 else cast(some, dtype)
+        term = add(term, some)
+    return term
+
+
+LAYOUTS = (("m", "k"), ("k", "m")), (("k", "n"), ("n", "k"))
+
+
+@st.composite
+def products(draw: st.DrawFn) -> Sample:
+    """Matrix products in a loop or in one step, of any layout, with an epilogue."""
+    w = Writer(draw, draw(st.integers(1, 2)))
+    batch = draw(st.integers(0, 2)) == 0
+    names = ["b"] if batch else []
+    if batch:
+        w.range("b", ("one",), 3)
+    w.range("m", ("tile", "tile", "span"), 65)
+    w.range("n", ("tile", "tile", "span"), 65)
+    k = w.range("k", ("tile", "tile", "span"), 97)
+    dtype = draw(st.sampled_from(("f16", "f16", "bf16", "f32", "i8")))
+    names += draw(st.permutations(["m", "n"])) if draw(st.integers(0, 3)) == 0 else ["m", "n"]
+    if k.form == "span":
+        names.append("k")
+    w.declare(names)
+    outer = [x for x in names if x != "k"]
+    scope = w.scope(outer, (dtype, "f32", "i32"))
+    wide = "i32" if dtype == "i8" else "f32"
+    terms: list[Term] = []
+    loop = k.form == "tile"
+    count = draw(st.integers(1, 2))
+    depth = 2 if loop else 1
+    if loop:
+        for i in range(count):
+            w.add(1, f"var s{i}: {wide}[m, n] = 0")
+        w.add(1, _for(k))
+    inside = scope.inner("k")
+    maker = Maker(draw, inside)
+    for i in range(count):
+        left = _side(w, maker, depth, dtype, batch, draw(st.sampled_from(LAYOUTS[0])))
+        right = _side(w, maker, depth, dtype, batch, draw(st.sampled_from(LAYOUTS[1])))
+        if draw(st.integers(0, 5)) == 0:
+            left, right = right, left
+        product = mul(left, right)
+        total = product.most * max(k.sizes)
+        step = left.step * right.step
+        step = step if step and total / step <= 2**24 else 0.0
+        err = product.err * max(k.sizes) + (0 if step else total * EPS["f32"] * 8)
+        text = f"({left.text} @ {right.text})"
+        term = Term(text, wide, frozenset("mn"), -total, total, step, err)
+        if loop:
+            w.add(2, f"s{i} += {text}")
+            term = Term(f"s{i}", wide, frozenset("mn"), -total, total, step, err)
+        terms.append(term)
+    maker = Maker(draw, scope)
+    for term in terms:
+        if loop or draw(st.booleans()):
+            bound = term if loop else w.bind(scope, 1, term)
+            if loop:
+                scope.bound.append(bound)
+        match draw(st.integers(0, 3)):
+            case 0:
+                pass
+            case 1:
+                term = (
+                    add(mul(term, maker.leaf("f32")), maker.leaf("f32"))
+                    if wide == "f32"
+                    else (add(term, maker.leaf("i32")))
+                )
+            case 2:
+                term = maker.number(2)
+            case _:
+                if term.most <= 2**24:
+                    small = mul(cast(term, "f32"), Term("0.125", "f32", frozenset(), 0.125, 0.125,
+                                                        0.125, 0.0))  # fmt: skip
+                    term = Term(f"tanh({small.text})", "f32", small.axes, -1, 1, 0.0,
+                                small.err + 2e-5, small.spelled)  # fmt: skip
+        if not term.axes >= {"m", "n"} and w.ranges["m"].form == "span":
+            term = terms[0]
+        grid = [x for x in outer if w.ranges[x].form != "span"]
+        order = [x for x in (["b"] if batch else []) + ["m", "n"] if x in grid or x in term.axes]
+        if draw(st.integers(0, 4)) == 0:
+            order = draw(st.permutations(order))
+        w.store(1, order, term, _out_type(maker, term))
+    return w.finish("products")
+
+
+def _side(
+    w: Writer, maker: Maker, depth: int, dtype: str, batch: bool, axes: tuple[str, str]
+) -> Term:
+    """Return a matrix: loaded, or computed from what is loaded."""
+    lead = ("b",) if batch and maker.draw(st.booleans()) else ()
+    plain = maker.load(dtype, (*lead, *axes))
+    if maker.draw(st.integers(0, 3)):
+        return plain
+    side = Scope(
+        list(axes), maker.scope.standing, maker.scope.sizes, maker.scope.most, maker.scope.least,
+        maker.scope.params, [plain], (dtype, "f32") if dtype in FLOATS else (dtype, "i32"),
+    )  # fmt: skip
+    own = Maker(maker.draw, side)
+    term = own.number(2) if dtype in FLOATS else own.integer(2)
+    if not term.axes >= set(axes):
+        some = own.load(dtype, axes)
+        term = add(term, some) if term.most < 1e4 else some
+    if term.most > 64 and dtype in FLOATS:
+        return plain
+    term = cast(term, dtype) if term.dtype != dtype else term
+    return w.bind(maker.scope, depth, term) if term.spelled or maker.draw(st.booleans()) else term
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Sample:
+    """A product, work on vectors, a second product: attention and its like."""
+    w = Writer(draw, draw(st.integers(1, 2)))
+    dtype = draw(st.sampled_from(("f16", "bf16", "f32")))
+    batch = draw(st.booleans())
+    if batch:
+        w.range("b", ("one",), 3)
+    w.range("i", ("tile",), 49)
+    causal = draw(st.integers(0, 2))
+    j = w.range("j", ("tile",), 65, least=1)
+    if causal == 1:
+        j.sizes = w.ranges["i"].sizes = tuple(max(1, s) for s in w.ranges["i"].sizes)
+        j.name = "j"
+    w.range("d", ("span",), 33, least=1)
+    same = draw(st.booleans())
+    if not same:
+        w.range("e", ("span",), 33, least=1)
+    e = "d" if same else "e"
+    lead = ["b"] if batch else []
+    extent = "I" if causal == 1 else "J"
+    dims = {x: w.ranges[x].dim for x in w.ranges} | {"j": extent}
+    shapes = ("i", "d"), ("j", "d"), ("j", e)
+    for number, shape in enumerate(shapes):
+        kept = tuple(lead) if draw(st.integers(0, 3)) else ()
+        w.params.append(
+            Param(f"p{number}", dtype, tuple(dims[x] for x in (*kept, *shape)), "uniform", -1, 1, 0)
+        )
+        w.lines.append(", ".join((*kept, *shape)))
+    q, k, v = (f"p{n}[{at}]" for n, at in enumerate(w.lines))
+    w.lines.clear()
+    w.declare([*lead, "i", "d", *([] if same else ["e"])])
+    scores = f"{q} @ {k}" if draw(st.booleans()) else f"{k} @ {q}"
+    if draw(st.booleans()):
+        scores = f"{scores} * 0.5"
+    online = draw(st.integers(0, 2))
+    shown = f"j in {extent}[.. end(i)]" if causal == 1 and draw(st.booleans()) else f"j in {extent}"
+    mask = {1: "j <= i", 2: "i - j < 5 or j % 3 == 0"}.get(causal)
+    if online:
+        w.add(1, "var top: f32[i] = -inf")
+        w.add(1, "var den: f32[i] = 0")
+    w.add(1, f"var acc: f32[i, {e}] = 0")
+    w.add(1, f"for {shown} by {j.by}:")
+    w.add(2, f"s = where({mask}, {scores}, -inf)" if mask and online else f"s = {scores}")
+    if online:
+        w.add(2, "new = max(top, max(s over j))")
+        base = "new"
+        if causal:
+            w.add(2, "base = where(new == -inf, 0.0, new)")
+            base = "base"
+        w.add(2, f"p = exp(s - {base})")
+        w.add(2, f"fix = exp(top - {base})")
+        w.add(2, "den = den * fix + sum(p over j)")
+        w.add(2, f"acc = acc * fix + {dtype}(p) @ {v}")
+        w.add(2, "top = new")
+        out = "acc / max(den, 0.000001)" if causal else "acc / den"
+        error = 2 * EPS[dtype] * 33 + 1e-4
+        most = 1.0
+    else:
+        change = draw(st.sampled_from(("tanh(s)", "max(s, 0)", "sigmoid(s * 0.25)", "s * s * 0.1")))
+        if mask:
+            change = f"where({mask}, {change}, 0.0)"
+        w.add(2, f"p = {change}")
+        w.add(2, f"acc += {dtype}(p) @ {v}")
+        if draw(st.booleans()):
+            w.add(2, "")
+            w.lines.pop()
+        out = "acc"
+        most = 65.0 * 65 * max(w.ranges["d"].sizes) / 8
+        error = most * (EPS[dtype] * 2 + 1e-5) + 1e-4
+    order = [*lead, "i", e]
+    if draw(st.integers(0, 5)) == 0:
+        order = draw(st.permutations(order))
+    term = Term(out, "f32", frozenset(["i", e]), -most, most, 0.0, error)
+    w.store(1, order, term, draw(st.sampled_from((dtype, "f32"))))
+    if online and draw(st.booleans()):
+        lse = Term("den", "f32", frozenset("i"), 0, 65, 0.0, 65 * 1e-4)
+        w.store(1, [*lead, "i"], lse, "f32")
+    return w.finish("chains")
+
+
+KINDS = {
+    "elementwise": elementwise(),
+    "loops": loops(),
+    "products": products(),
+    "chains": chains(),
+}

@@ -1,0 +1,149 @@
+"""What is known of the values of an expression: its interval, its grain, its rounding error."""
+
+import math
+from dataclasses import dataclass, replace
+
+FLOATS = ("f32", "f16", "bf16")
+
+# Half a unit in the last place, relative; the number of bits of a mantissa.
+EPS = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
+BITS = {"f32": 24, "f16": 11, "bf16": 8}
+SMALLEST = {"f32": 2.0**-100, "f16": 2.0**-14, "bf16": 2.0**-100}
+
+# What a device's function may be off, relative to its result, and absolutely.
+FUNCTION_ERROR = 1e-5
+ZERO_ERROR = 1e-30
+
+
+@dataclass(frozen=True)
+class Term:
+    """An expression.
+
+    Its values are in ``lo .. hi`` and multiples of ``step``, with no rounding ever; or ``step`` is
+    0, and they are off by at most ``err``. ``spelled``: it has an outer product, so the statement
+    lists all ranges.
+    """
+
+    text: str
+    dtype: str
+    axes: frozenset[str]
+    lo: float
+    hi: float
+    step: float
+    err: float
+    spelled: bool = False
+
+    @property
+    def most(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.lo), abs(self.hi))
+
+
+def literal(text: str, beside: str, value: float, step: float) -> Term:
+    """Return a literal beside something of a type."""
+    shown = f"({text})" if value < 0 else text
+    return Term(shown, beside, frozenset(), value, value, step, 0.0)
+
+
+def wide(dtype: str) -> str:
+    """Return the type of sums of ``dtype``."""
+    return "f32" if dtype in FLOATS else "i32"
+
+
+def meet(a: str, b: str) -> str:
+    """Return the type at which two meet."""
+    return a if a == b else wide(a)
+
+
+def exact_in(term: Term, dtype: str) -> bool:
+    """Return whether ``dtype`` holds all values exactly."""
+    if not term.step:
+        return False
+    return term.most / term.step <= 2 ** BITS[dtype] and term.step >= SMALLEST[dtype]
+
+
+def add(a: Term, b: Term, op: str = "+") -> Term:
+    """Return a sum or a difference."""
+    low, high = (a.lo + b.lo, a.hi + b.hi) if op == "+" else (a.lo - b.hi, a.hi - b.lo)
+    step = min(a.step, b.step)
+    return _made(f"({a.text} {op} {b.text})", a, b, low, high, step, a.err + b.err)
+
+
+def mul(a: Term, b: Term) -> Term:
+    """Return a product."""
+    corners = [a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi]
+    err = a.most * b.err + b.most * a.err
+    step = a.step * b.step
+    return _made(f"({a.text} * {b.text})", a, b, min(corners), max(corners), step, err)
+
+
+def divide(a: Term, b: Term) -> Term:
+    """Return a quotient; ``b`` is 1 or more."""
+    err = a.err / b.lo + a.most * b.err / b.lo**2 + FUNCTION_ERROR * a.most / b.lo
+    return _made(f"({a.text} / {b.text})", a, b, -a.most / b.lo, a.most / b.lo, 0.0, err)
+
+
+def choose(name: str, a: Term, b: Term) -> Term:
+    """Return the larger, the smaller, or one of two: the type stays."""
+    dtype = meet(a.dtype, b.dtype)
+    low, high = min(a.lo, b.lo), max(a.hi, b.hi)
+    err = max(a.err, b.err)
+    spelled = a.spelled or b.spelled or (dtype in FLOATS and _outer(a, b))
+    step = min(a.step, b.step)
+    text = f"{name}({a.text}, {b.text})"
+    return Term(text, dtype, a.axes | b.axes, low, high, step, err, spelled)
+
+
+def cast(a: Term, dtype: str) -> Term:
+    """Return a cast: floats round, integers saturate."""
+    text = f"{dtype}({a.text})"
+    if dtype in FLOATS:
+        exact = exact_in(a, dtype)
+        err = a.err if exact else a.err + (a.most + a.err) * EPS[dtype] + 6e-8
+        return replace(a, text=text, dtype=dtype, step=a.step if exact else 0.0, err=err)
+    low, high = (-128.0, 127.0) if dtype == "i8" else (-(2.0**31), 2.0**31 - 1)
+    ends = min(max(a.lo, low), high), min(max(a.hi, low), high)
+    return replace(a, text=text, dtype=dtype, lo=ends[0], hi=ends[1])
+
+
+def function(name: str, a: Term) -> Term:
+    """Return a smooth function of ``a``, whose values suit it."""
+    low, high = a.lo, a.hi
+    match name:
+        case "exp":
+            ends, slope = (math.exp(low), math.exp(high)), math.exp(high)
+        case "exp2":
+            ends, slope = (2**low, 2**high), 2**high
+        case "expm1":
+            ends, slope = (math.expm1(low), math.expm1(high)), math.exp(high)
+        case "log":
+            ends, slope = (math.log(low), math.log(high)), 1 / low
+        case "log2":
+            ends, slope = (math.log2(low), math.log2(high)), 2 / low
+        case "log1p":
+            ends, slope = (math.log1p(low), math.log1p(high)), 1
+        case "sqrt":
+            ends, slope = (math.sqrt(low), math.sqrt(high)), 1 / math.sqrt(low)
+        case "rsqrt":
+            ends, slope = (1 / math.sqrt(high), 1 / math.sqrt(low)), low**-1.5
+        case _:
+            ends, slope = (-1.0, 1.0), 1
+    err = slope * a.err + FUNCTION_ERROR * max(map(abs, ends)) + 1e-7
+    if name in ("sin", "cos"):
+        err += 1e-6 * a.most
+    return Term(f"{name}({a.text})", "f32", a.axes, *ends, 0.0, err, a.spelled)
+
+
+def _outer(a: Term, b: Term) -> bool:
+    return not (a.axes <= b.axes or b.axes <= a.axes)
+
+
+def _made(text: str, a: Term, b: Term, low: float, high: float, step: float, err: float) -> Term:
+    dtype = meet(wide(a.dtype), wide(b.dtype))
+    spelled = a.spelled or b.spelled or (dtype in FLOATS and _outer(a, b))
+    most = max(abs(low), abs(high))
+    if dtype == "f32":
+        exact = a.step and b.step and step and most / step <= 2**24
+        step = step if exact else 0.0
+        err = err if exact else err + most * EPS["f32"] * 2
+    return Term(text, dtype, a.axes | b.axes, low, high, step, err, spelled)
