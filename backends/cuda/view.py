@@ -79,7 +79,6 @@ class KernelView:
     source: str
     target: str
     arch: str
-    arch_family: str
     doc: tuple[str, ...]
     tiles: str
     threads: int
@@ -91,7 +90,6 @@ class KernelView:
     buffers: tuple[BufferView, ...]
     aliases: tuple[AliasView, ...]
     checks: tuple[CheckView, ...]
-    host_counts: bool
     counting: tuple[str, ...]
     body: tuple[str, ...]
 
@@ -113,7 +111,6 @@ def view(program: Program) -> KernelView:
         source=comment(PurePath(program.span.source.name).name),
         target=program.target.name,
         arch=program.target.arch,
-        arch_family=program.target.arch.rstrip("a"),
         doc=tuple(map(comment, program.doc.splitlines())),
         tiles=", ".join(f"{name} = {size}" for name, size in program.tiles),
         threads=program.threads,
@@ -128,7 +125,6 @@ def view(program: Program) -> KernelView:
         ),
         aliases=tuple(AliasView(name, _layout_type(*key)) for key, name in writer.layouts.items()),
         checks=_checks(program, words),
-        host_counts=program.host_counts,
         counting=_counting(program, words),
         body=tuple(writer.lines),
     )

@@ -13,9 +13,6 @@ MMA_TYPES = {
     DType.F16: DType.F16, DType.BF16: DType.BF16, DType.F8E4M3: DType.F16, DType.F8E5M2: DType.F16,
 }  # fmt: skip
 
-# A thread has 255 registers; accumulators beyond this many leave too few for the rest.
-MOST_ACCUMULATORS = 128
-
 
 def sides(contract: ir.Contract) -> tuple[tuple[Axis, ...], tuple[Axis, ...]] | None:
     """Return the ranges of rows and columns of a product; None if it is no plain matrix product.

@@ -13,7 +13,7 @@ from functools import reduce
 from operator import mul
 from typing import Literal as Lit
 
-from tiledsl.ir import Fact, ScalarParam, TileType
+from tiledsl.ir import Fact, ScalarParam
 from tiledsl.ops import Reduction
 from tiledsl.scalar import Axis, Scalar, Tensor
 from tiledsl.source import NOWHERE, Span
@@ -513,7 +513,7 @@ class Program:
     ``dims`` and ``scalars`` pair the kernel's names with those of the program. The first
     ``walked`` grid ranges decide about later ones, so every block walks over them and counts
     programs; the others are numbered. ``host_counts`` says that the launcher can tell the number
-    of programs. ``names`` gives tensors their C++ names.
+    of programs.
     """
 
     name: str
@@ -552,8 +552,3 @@ def statements(body: tuple[Stmt, ...]) -> Iterator[Stmt]:
                 yield from statements(orelse)
             case _:
                 pass
-
-
-def type_of(dtype: DType, axes: tuple[Axis, ...]) -> TileType:
-    """Return the tile type of ``dtype`` and ``axes``."""
-    return TileType(dtype, axes)
