@@ -103,8 +103,12 @@ class Frame:
 
     def fresh(self, name: str) -> str:
         """Return ``name``, or ``name_2`` … where it is taken."""
-        self.names[name] = self.names.get(name, 0) + 1
-        return name if self.names[name] == 1 else f"{name}_{self.names[name]}"
+        found = name
+        while found in self.names:
+            self.names[name] = self.names.get(name, 1) + 1
+            found = f"{name}_{self.names[name]}"
+        self.names[found] = 1
+        return found
 
     def scalar(self, scalar: Scalar) -> Scalar:
         """Return ``scalar`` in terms of the program's variables."""
