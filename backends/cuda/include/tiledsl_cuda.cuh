@@ -200,6 +200,11 @@ template <class T> TDSL_BOTH T maximum(T a, T b) {
   else return a < b ? b : a;
 }
 
+template <class T> TDSL_BOTH bool negative(T x) {
+  if constexpr (Integer<T>::is_signed) return x < T(0);
+  else return false;
+}
+
 // Division that rounds down; by 0 it gives 0, and leaves all as remainder.
 template <class T> TDSL_BOTH T floordiv(T a, T b) {
   if (b == T(0)) return T(0);
@@ -217,7 +222,7 @@ TDSL_BOTH double fmod_floor(double a, double b) { return a - b * floor(a / b); }
 
 // Integer power; a negative exponent gives 0, or a power of 1 or -1.
 template <class T> TDSL_BOTH T ipow(T a, T b) {
-  if (b < T(0)) return a == T(1) ? T(1) : a == T(-1) ? (b % T(2) == T(0) ? T(1) : T(-1)) : T(0);
+  if (negative(b)) return a == T(1) ? T(1) : a == T(-1) ? (b % T(2) == T(0) ? T(1) : T(-1)) : T(0);
   T result = T(1);
   for (; b > T(0); b = T(b >> 1)) {
     if (b & T(1)) result = T(result * a);
@@ -226,18 +231,18 @@ template <class T> TDSL_BOTH T ipow(T a, T b) {
   return result;
 }
 
-template <class T> TDSL_BOTH T iabs(T a) { return a < T(0) ? T(0) - a : a; }
-template <class T> TDSL_BOTH T isign(T a) { return T(T(a > T(0)) - T(a < T(0))); }
+template <class T> TDSL_BOTH T iabs(T a) { return negative(a) ? T(0) - a : a; }
+template <class T> TDSL_BOTH T isign(T a) { return T(T(a > T(0)) - T(negative(a))); }
 template <class T> TDSL_BOTH T sign(T x) {
   return x > T(0) ? T(1) : x < T(0) ? T(-1) : x == T(0) ? T(0) : x;
 }
 template <class T> TDSL_BOTH T shl(T a, T b) {
-  const bool out = b < T(0) || b >= T(sizeof(T) * 8);
+  const bool out = negative(b) || b >= T(sizeof(T) * 8);
   return out ? T(0) : T(uint64_t(a) << (out ? 0 : int(b)));
 }
 template <class T> TDSL_BOTH T shr(T a, T b) {
   constexpr T last = T(sizeof(T) * 8 - 1);
-  return T(a >> (b < T(0) ? T(0) : b > last ? last : b));
+  return T(a >> (negative(b) ? T(0) : b > last ? last : b));
 }
 template <class T> TDSL_BOTH int popcount(T a) {
   uint64_t bits = uint64_t(a);
