@@ -526,8 +526,7 @@ class Core:
         """Return what evaluates indices lane by lane; guards keep programs from running together."""
         if any(statement.guards):
             self.shared.uniform = None
-        written = frozenset(t for t in self.shared.shape.kernel.tensors if t.role != "in")
-        return Lanes(self.frame, self.shared.shape.defined, self.tiles, written)
+        return Lanes(self.frame, self.shared.shape.defined, self.tiles)
 
     def by_lanes(self, statement: ir.Load, name: str) -> Tile:
         """Emit a load that is no plain copy."""

@@ -55,7 +55,6 @@ class Lanes:
     frame: Frame
     defined: Mapping[ir.Value, ir.Stmt]
     tiles: Mapping[ir.Value, Tile]
-    written: frozenset[object]
 
     def index(self, index: ir.Index, place: Mapping[Axis, Scalar]) -> Scalar:
         """Return the position in a dim."""
@@ -95,22 +94,7 @@ class Lanes:
 
     def known(self, operand: ir.Operand) -> bool:
         """Whether the scalar unit can compute ``operand`` without a tile."""
-        if not isinstance(operand, ir.Value):
-            return True
-        match self.defined[operand]:
-            case ir.Positions():
-                return True
-            case ir.Rename(operand=inner):
-                return self.known(inner)
-            case ir.Compute(op=op, operands=operands, result=result):
-                whole = op.name in _SCALAR_OPS and not result.type.dtype.is_float
-                return whole and all(map(self.known, operands))
-            case ir.Load(tensor=tensor, index=index, default=default):
-                inside = default is None or self.known(default)
-                ways = all(i.gather is None or self.known(i.gather) for i in index)
-                return tensor not in self.written and inside and ways and not tensor.dtype.is_float
-            case _:
-                return False
+        return is_known(operand, self.defined)
 
     def read(self, value: ir.Value, place: Mapping[Axis, Scalar]) -> Scalar:
         """Read a lane of a tile in UB into a variable."""
@@ -128,13 +112,34 @@ class Lanes:
         return at
 
 
+def is_known(operand: ir.Operand, defined: Mapping[ir.Value, ir.Stmt]) -> bool:
+    """Whether the scalar unit can compute an index from positions, parameters and inputs alone."""
+    if not isinstance(operand, ir.Value):
+        return True
+    match defined[operand]:
+        case ir.Positions():
+            return True
+        case ir.Rename(operand=inner):
+            return is_known(inner, defined)
+        case ir.Compute(op=op, operands=operands, result=result):
+            whole = op.name in _SCALAR_OPS and not result.type.dtype.is_float
+            return whole and all(is_known(x, defined) for x in operands)
+        case ir.Load(tensor=tensor, index=index, default=default):
+            ways = [i.gather for i in index if i.gather is not None]
+            ways += [default] if isinstance(default, ir.Value) else []
+            whole = tensor.role in ("in", "table") and not tensor.dtype.is_float
+            return whole and all(is_known(x, defined) for x in ways)
+        case _:
+            return False
+
+
 def load(lanes: Lanes, statement: ir.Load, name: str) -> Tile:
     """Emit a load lane by lane; return the tile in canonical order."""
     frame, vectors = lanes.frame, Vectors(lanes.frame)
     dtype = statement.result.type.dtype
     axes = frame.order(statement.result.type.axes)
     tile = frame.tile(name, axes, DType.U8 if dtype is DType.BOOL else dtype)
-    if statement.tensor in lanes.written:
+    if statement.tensor.role not in ("in", "table"):
         raise frame.cannot(statement.span, "a lookup in a tensor that the kernel writes")
     default = statement.default if statement.default is not None else Literal(0, tile.dtype)
     if isinstance(default, ir.Value):

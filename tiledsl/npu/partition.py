@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiledsl import ir
-from tiledsl.npu.lanes import is_plain
+from tiledsl.npu.lanes import is_known, is_plain
 from tiledsl.scalar import ONE, Axis, Literal
 from tiledsl.types import DType
 
@@ -193,7 +193,13 @@ def _live_on_vectors(
     live: set[ir.Value] = set()
 
     def need(statement: ir.Stmt) -> None:
-        work.extend(x for x in ir.operands(statement) if isinstance(x, ir.Value))
+        gathers = (
+            [i.gather for i in statement.index] if isinstance(statement, ir.Load | ir.Store) else []
+        )
+        scalar = {g for g in gathers if g is not None and is_known(g, defined)}
+        work.extend(
+            x for x in ir.operands(statement) if isinstance(x, ir.Value) and x not in scalar
+        )
 
     for statement in every:
         if id(statement) in marks.skipped:

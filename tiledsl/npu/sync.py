@@ -116,6 +116,7 @@ def _block(
     touched = [_accesses(step, flags) for step in nodes]
     forward, barriers = _forward(touched)
     back: list[_Edge] = []
+    answers: list[_Edge] = []
     if counter is not None:
         back = _carried(nodes, touched, counter, flags, barriers, counter == outer)
         for at, (src, dst) in demands:
@@ -127,11 +128,16 @@ def _block(
                 back.append(_Edge((edge.pair[1], edge.pair[0]), edge.sink, edge.source, 1))
                 edge.ids = 1
         back = _needed(back)
+        answers = _answers(back, forward)
     before: list[list[npu.Step]] = [[] for _ in nodes]
     after: list[list[npu.Step]] = [[] for _ in nodes]
     for at, queue in sorted(barriers, key=lambda b: b[0]):
         before[at].append(npu.Barrier(queue))
-    for edge in (*back, *forward):
+    for edge in forward:
+        _raise(edge, counter, flags, before, after)
+    for edge in answers:
+        _answer(edge, flags, after)
+    for edge in back:
         _raise(edge, counter, flags, before, after)
     out = [s for i, node in enumerate(nodes) for s in (*before[i], node, *after[i])]
     upward = [edge.pair for edge in forward] if counter is None else []
@@ -263,6 +269,36 @@ def _needed(edges: list[_Edge]) -> list[_Edge]:
 
 def _implies(a: _Edge, b: _Edge) -> bool:
     return a.pair == b.pair and a.source >= b.source and a.sink <= b.sink and a.turns <= b.turns
+
+
+def _answers(back: list[_Edge], forward: list[_Edge]) -> list[_Edge]:
+    """Return what a carried flag needs to be lowered before it is raised again.
+
+    In the turn that waits for it, the waiting queue must be known to have passed its wait before
+    the raising queue comes to its next raise. Where no flag within the turn tells, one more does.
+    """
+    extra: list[_Edge] = []
+    for edge in back:
+        src, dst = edge.pair
+        reached = {dst: edge.sink}
+        for step in sorted((*forward, *extra), key=lambda e: (e.source, e.sink)):
+            a, b = step.pair
+            if a in reached and step.source >= reached[a]:
+                reached[b] = min(reached.get(b, step.sink), step.sink)
+        if reached.get(src, edge.source + 1) > edge.source:
+            extra.append(_Edge((dst, src), edge.sink, edge.source))
+    return extra
+
+
+def _answer(edge: _Edge, flags: _Flags, after: list[list[npu.Step]]) -> None:
+    """Raise after the step at which the wait stood; wait before the next raise."""
+    src, dst = edge.pair
+    first = flags.take(edge.pair, 1)
+    if first is None:
+        after[edge.sink].append(npu.Barrier(None))
+        return
+    after[edge.source].append(npu.SetFlag(src, dst, integer(first)))
+    after[edge.sink].append(npu.WaitFlag(src, dst, integer(first)))
 
 
 def _turns(edge: _Edge, back: list[_Edge]) -> int:

@@ -230,7 +230,7 @@ class Vectors:
         if any(not self._rows_reach(s, groups) for s in sources):
             if len(dst.axes) == 1:
                 dst.padded = False
-            else:
+            elif all(s.ref.buffer is not dst.ref.buffer for s in sources):  # else it is written
                 self.emit(npu.Fill(dst.ref, as_type(ZERO, dst.dtype), frame.extent(dst.axes)))
         spread = {id(s): self._spread(s, groups) for s in sources}
 
