@@ -155,8 +155,8 @@ class Words:
             return f"tdsl::{op}({', '.join(words)})"
         row = OPS[op]
         kind = args[0].dtype
-        if op == "where":
-            words[1:] = [_same_type(w, a, dtype) for w, a in zip(words[1:], args[1:], strict=True)]
+        if row.family in ("select", "where"):
+            words = [_same_type(w, a, dtype) for w, a in zip(words, args, strict=True)]
         if op == "bitcast" and kind in _NARROW_FLOATS:
             words[0] = f"{STORAGE[kind]}({words[0]})"
         pattern = row.cuda_integer if kind.is_integer and row.cuda_integer else row.cuda
@@ -166,9 +166,13 @@ class Words:
 
 
 def _same_type(word: str, scalar: Scalar, dtype: DType) -> str:
-    """Both sides of ``?:`` have one type; small integers would become int."""
+    """All that a selection chooses from has one type; small integers would become int."""
+    if scalar.dtype is not dtype:  # the condition
+        return word
+    if dtype in _NARROW_FLOATS:
+        return f"float({word})" if isinstance(scalar, sc.Element) else word
     small = dtype in (DType.I8, DType.I16, DType.U8, DType.U16)
-    return f"{STORAGE[dtype]}({word})" if small and isinstance(scalar, sc.Apply) else word
+    return f"{STORAGE[dtype]}({word})" if small else word
 
 
 def _wrapped(word: str) -> bool:
