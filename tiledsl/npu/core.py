@@ -14,6 +14,7 @@ from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
 from tiledsl.npu.scan import scan
 from tiledsl.npu.shape import Shape
+from tiledsl.npu.sort import sort
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.scalar import (
@@ -506,6 +507,10 @@ class Core:
             case ir.Scan(result=value, operand=operand):
                 tile = self.tiles[value] = self.destination(statement, value, [])
                 scan(frame, statement, self.tiles[operand], tile)
+            case ir.Sort(values=value, positions=at, operand=operand):
+                for result in (value, at):
+                    self.tiles[result] = self.destination(statement, result, [])
+                sort(frame, statement, self.tiles[operand], self.tiles[value], self.tiles[at])
             case ir.Declare(var=var, value=initial):
                 self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
                 self.assign(var, initial)

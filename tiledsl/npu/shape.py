@@ -147,7 +147,7 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
             granule = max(granule, 16)
         stored = isinstance(s, ir.Load)
-        if isinstance(s, ir.Scan) or (isinstance(s, ir.Reduce) and _turned(s)):
+        if isinstance(s, ir.Scan | ir.Sort) or (isinstance(s, ir.Reduce) and _turned(s)):
             granule = max(granule, 16)
         kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]
         kinds = [k for k in kinds if stored or k is not DType.BOOL]  # a mask is no bytes
