@@ -6,6 +6,7 @@ the ``.tile`` file.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import assert_never
 
 from tiledsl.backends.numpy.names import VOCABULARY, Names
@@ -274,7 +275,8 @@ class _Writer:
         """Return the number of the line, or file and line where it is another file's."""
         if span not in self.lines:
             other = span.source is not self.home and span.source != self.home
-            text = repr(f"{_plain(span.source.name)}:{span.line}") if other else str(span.line)
+            file = _plain(PurePath(span.source.name).name)
+            text = repr(f"{file}:{span.line}") if other else str(span.line)
             self.lines[span] = text
         return self.lines[span]
 
