@@ -82,23 +82,21 @@ def compile_kernel(
 
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
-    kernel = run_passes(kernel)
     home = module.kernels[kernel.name].module if kernel.name in module.kernels else module
     schedules = home.schedules.get(kernel.name, ())
     if target.startswith("cuda."):
         from tiledsl import gpu
 
+        kernel = run_passes(kernel)
         plan = plan_for(schedules, kernel, target, tiles)
         sizes = gpu.choose_tiles(kernel, target, plan.tiles)
         return Compiled(kernel, target, sizes, gpu.lower(kernel, sizes, target))
-    from dataclasses import replace
-
     from tiledsl import npu
     from tiledsl.chips import load as load_chip
 
     chip = load_chip(NUMPY_CHIP if target == "numpy" else target)
     plan = plan_for(schedules, kernel, chip.name, tiles)
-    plan = replace(plan, tiles=npu.choose_tiles(kernel, chip, plan.tiles, plan.soft))
+    kernel, plan = npu.fit(kernel, chip, plan)
     return Compiled(kernel, target, plan.tiles, npu.lower(kernel, chip, plan))
 
 

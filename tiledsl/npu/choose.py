@@ -1,14 +1,21 @@
 """Choose the tile sizes that nobody has set, so that everything fits the chip."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl.chips import Chip
+from tiledsl.diagnostics import CompileError
+from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.lower import over_capacity, overflow_of
 from tiledsl.npu.shape import analyse
+from tiledsl.passes import run_passes
+from tiledsl.passes.split_span import split_span
 from tiledsl.scalar import Axis, TileSize
 from tiledsl.schedule import Plan
 
+# The passes that do not make tiles live longer.
+LEAN = ("fold_constants", "drop_dead_code")
 FIRST = {"m": 128, "n": 256, "k": 64, "row": 8192, "rows": 64}
 
 
@@ -39,6 +46,34 @@ def choose_tiles(
             sizes[largest] = max(1, sizes[largest] // step)
     assert overflow is not None
     raise over_capacity(shape, Plan(sizes), overflow)
+
+
+def fit(kernel: ir.Kernel, chip: Chip, plan: Plan) -> tuple[ir.Kernel, Plan]:
+    """Return a form of ``kernel`` that fits ``chip``, and the plan with all its tile sizes.
+
+    First the kernel after all passes; then without those that keep tiles alive to compute less;
+    then with spans that are too long taken in pieces. Raises `CompileError` of the first form.
+    """
+    forms: list[Callable[[], ir.Kernel | None]] = [
+        lambda: run_passes(kernel),
+        lambda: run_passes(kernel, LEAN),
+        lambda: split_span(run_passes(kernel, LEAN)),
+    ]
+    first: CompileError | None = None
+    for form in forms:
+        changed = form()
+        if changed is None:
+            continue
+        try:
+            sizes = choose_tiles(changed, chip, plan.tiles, plan.soft)
+        except CompileError as error:
+            if not any(isinstance(d, OverCapacity) for d in error.diagnostics):
+                raise
+            first = first or error
+            continue
+        return changed, replace(plan, tiles=sizes)
+    assert first is not None
+    raise first
 
 
 def _first(kernel: ir.Kernel) -> dict[str, int]:

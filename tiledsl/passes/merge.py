@@ -6,7 +6,6 @@ from tiledsl import ir
 from tiledsl.passes.rewriting import rebuild, substitute
 from tiledsl.scalar import show
 
-
 # One instruction computes these again in less than the room that keeping a tile alive takes.
 CHEAP = frozenset({"add", "sub", "mul", "min", "max"})
 
