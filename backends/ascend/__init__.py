@@ -7,7 +7,7 @@ from tiledsl.backends.backend import render
 from tiledsl.npu.program import Program
 
 HERE = Path(__file__).parent
-HEADERS = ("tiledsl_ascend.h", "tiledsl_cube.h", "tiledsl_scalar.h")
+_HEADERS = ("tiledsl_ascend.h", "tiledsl_cube.h", "tiledsl_scalar.h")
 
 
 def emit(program: Program) -> dict[str, str]:
@@ -19,8 +19,13 @@ def emit(program: Program) -> dict[str, str]:
         f"{name}_tiling.h": render("ascend/templates/tiling.h.j2", words),
         f"{name}_host.cpp": render("ascend/templates/host.cpp.j2", words),
         "CMakeLists.txt": render("ascend/templates/CMakeLists.txt.j2", words),
-        **{header: (HERE / "include" / header).read_text() for header in HEADERS},
+        **{header: (HERE / "include" / header).read_text() for header in headers(words)},
     }
+
+
+def headers(words: KernelWords) -> tuple[str, ...]:
+    """Return the headers of leaf operations that the kernel includes."""
+    return (*_HEADERS, "tiledsl_unified.h") if words.unified else _HEADERS
 
 
 def host_entry(words: KernelWords) -> str:
@@ -28,4 +33,4 @@ def host_entry(words: KernelWords) -> str:
     return render("ascend/templates/run.cpp.j2", words)
 
 
-__all__ = ["emit", "host_entry", "view"]
+__all__ = ["emit", "headers", "host_entry", "view"]

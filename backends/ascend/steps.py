@@ -68,10 +68,16 @@ def plain(text: str) -> str:
 
 
 class Steps:
-    """Renders the steps of one core; notes which buffers, tensors and workspaces they use."""
+    """Renders the steps of one core; notes which buffers, tensors and workspaces they use.
 
-    def __init__(self, scalars: Scalars, body: tuple[npu.Step, ...]) -> None:
+    On a ``unified`` core some leaf operations take scratch, which the kernel calls ``spare``.
+    """
+
+    def __init__(
+        self, scalars: Scalars, body: tuple[npu.Step, ...], *, unified: bool = False
+    ) -> None:
         self.scalars = scalars
+        self.spare = ("spare",) if unified else ()
         self.buffers: dict[str, npu.Buffer] = {}
         self.workspaces: dict[str, npu.Workspace] = {}
         self._shown: set[tuple[str, int]] = set()
@@ -236,7 +242,7 @@ class Steps:
                 return self._op("CopyIn", dst, place, length, pad, *axes)
             case npu.CopyOut(dst=place, src=src, length=length, atomic=atomic):
                 axes = self._axes(step.shape, step.dst_strides, step.src_strides)
-                return self._op(_ATOMIC[atomic], place, src, length, *axes)
+                return self._op(_ATOMIC[atomic], place, src, *self.spare, length, *axes)
             case npu.Fill(dst=dst, value=value, count=count):
                 return self._op("Fill", dst, value, count)
             case npu.WriteScalar(dst=dst, value=value):
@@ -262,7 +268,7 @@ class Steps:
                 name = "SelectTiles" if isinstance(b, npu.Ref) else "SelectTile"
                 return self._op(name, dst, mask, a, b, count)
             case npu.Spread(dst=dst, src=src, count=count):
-                return self._op("Spread", dst, src, count)
+                return self._op("Spread", dst, src, *self.spare, count)
             case npu.Gather(dst=dst, src=src, offsets=offsets, count=count):
                 return self._op("GatherElements", dst, src, offsets, count)
             case npu.Expand(dst=out, src=view, rows=rows, cols=cols):
@@ -277,7 +283,8 @@ class Steps:
                 return self._op(name, dst, view, rows, cols, step.identity)
             case npu.LoadNz(dst=dst, src=place, rows=rows, cols=cols):
                 stride = self.scalars.wide(step.src_stride)
-                return self._op("LoadNz", dst, place, rows, cols, stride, step.dst_rows)
+                height = step.dst_rows
+                return self._op("LoadNz", dst, place, *self.spare, rows, cols, stride, height)
             case npu.LoadA(dst=dst, src=src, m=m, k=k, src_rows=height):
                 return self._op(f"LoadA<{_flag(step.transposed)}>", dst, src, m, k, height)
             case npu.LoadB(dst=dst, src=src, k=k, n=n, src_rows=height):

@@ -25,6 +25,11 @@ from tiledsl.types import DType
 
 WORKSPACE_ALIGNMENT = 512
 
+# __NPU_ARCH__ of the 910B and of the 310P.
+_ARCH, _UNIFIED_ARCH = 2201, 2002
+# Scratch of leaf operations on a unified core: above what programs use, below what Select takes.
+SPARE_BYTES, SPARE_END = 4096, 253952
+
 _POSITIONS = {
     Memory.UB: "VECCALC", Memory.L1: "A1", Memory.L0A: "A2", Memory.L0B: "B2", Memory.L0C: "CO1",
 }  # fmt: skip
@@ -108,6 +113,7 @@ class CoreWords:
     tensors: tuple[TensorWords, ...]
     workspaces: tuple[WorkspaceWords, ...]
     memories: tuple[MemoryWords, ...]
+    spare: str
     areas: tuple[AreaWords, ...]
     lines: tuple[Line, ...]
 
@@ -123,6 +129,9 @@ class KernelWords:
     chip: str
     doc: tuple[str, ...]
     kernel_type: str
+    unified: bool
+    arch: int
+    global_type: str
     tensors: tuple[TensorWords, ...]
     arguments: tuple[TensorWords, ...]
     tables: tuple[TensorWords, ...]
@@ -181,6 +190,9 @@ class _View:
             chip=program.chip,
             doc=tuple(plain(line) for line in program.doc.splitlines()),
             kernel_type=_kernel_type(kinds),
+            unified=Core.UNIFIED in kinds,
+            arch=_UNIFIED_ARCH if Core.UNIFIED in kinds else _ARCH,
+            global_type="tdsl::Bounded" if Core.UNIFIED in kinds else "GlobalTensor",
             tensors=tensors,
             arguments=tuple(t for t in tensors if not t.values),
             tables=tuple(t for t in tensors if t.values),
@@ -211,7 +223,8 @@ class _View:
 
     def core(self, core: npu.CoreProgram) -> CoreWords:
         scalars = Scalars(self.names, natural_names(core.body), self.derived)
-        steps = Steps(scalars, core.body)
+        unified = core.core is Core.UNIFIED
+        steps = Steps(scalars, core.body, unified=unified)
         used = [t for t in self.program.tensors if t in scalars.read]
         for tensor in used:  # their sizes use dims
             scalars.wide(product(tensor.shape))
@@ -224,7 +237,8 @@ class _View:
             variables=tuple(self.variables(core.core, scalars, bool(workspaces))),
             tensors=tuple(words.values()),
             workspaces=tuple(self.workspace(w) for w in workspaces),
-            memories=_memories(steps.buffers.values()),
+            memories=_memories(steps.buffers.values(), SPARE_END if unified else 0),
+            spare=str(SPARE_END - SPARE_BYTES) if unified else "",
             areas=tuple(self.area(b) for b in core.buffers if b.name in steps.buffers),
             lines=steps.lines,
         )
@@ -333,8 +347,9 @@ def _area_bytes(workspace: npu.Workspace) -> int:
     return _up(workspace.elements * workspace.slots * workspace.dtype.size, WORKSPACE_ALIGNMENT)
 
 
-def _memories(buffers: Iterable[npu.Buffer]) -> tuple[MemoryWords, ...]:
-    ends: dict[Memory, int] = {}
+def _memories(buffers: Iterable[npu.Buffer], unified_buffer: int) -> tuple[MemoryWords, ...]:
+    """Return how far each memory is taken; the UB at least as far as said."""
+    ends: dict[Memory, int] = {Memory.UB: unified_buffer} if unified_buffer else {}
     for buffer in buffers:
         end = buffer.offset + buffer.size * buffer.slots
         ends[buffer.memory] = max(ends.get(buffer.memory, 0), end)

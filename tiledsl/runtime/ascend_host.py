@@ -23,7 +23,7 @@ from tiledsl.runtime.evaluate import Number, Unknown, evaluate
 from tiledsl.scalar import Element, Tensor, walk
 
 HOST = ascend.HERE / "host"
-_MODEL_SOURCES = ("model.cpp", "vector.cpp", "rows.cpp", "cube.cpp")
+_MODEL_SOURCES = ("model.cpp", "vector.cpp", "rows.cpp", "cube.cpp", "unified.cpp")
 _MODEL_HEADERS = ("model.h", "state.h")
 _FLAGS = ("-std=c++17", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-w")
 _POISON = 0xFF
@@ -141,7 +141,8 @@ def _build(words: KernelWords, files: Mapping[str, str]) -> Path:
     """Return the shared library of the kernel, compiled unless it is in the cache."""
     entry = ascend.host_entry(words)
     model = _model()
-    needed = {n: files[n] for n in (f"{words.name}.cpp", f"{words.name}_tiling.h", *ascend.HEADERS)}
+    headers = ascend.headers(words)
+    needed = {n: files[n] for n in (f"{words.name}.cpp", f"{words.name}_tiling.h", *headers)}
     texts = "\0".join((entry, *needed.values(), _headers(), str(model)))
     target = _folder() / f"{words.name}-{_digest(texts)}.so"
     if target.exists():

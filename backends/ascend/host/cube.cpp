@@ -70,6 +70,7 @@ void PutRow(Atomic atomic, Type type, uint8_t *dst, const uint8_t *src, int64_t 
 
 void CopyIn(int size, const Place &dst, const Global &src, const Rows &rows, const Pad &pad) {
     Instruction in("DataCopyPad", Queue::kMte2);
+    in.Require(!Unified(), kNotUnified);
     in.Range("blockCount", rows.count, 1, 4095);
     in.Range("blockLen", rows.bytes, 1, 2097151);
     in.Range("srcStride", rows.src_gap, 0, UINT32_MAX);
@@ -100,6 +101,7 @@ void CopyIn(int size, const Place &dst, const Global &src, const Rows &rows, con
 
 void CopyOut(Type type, const Global &dst, const Place &src, const Rows &rows) {
     Instruction in("DataCopyPad", Queue::kMte3);
+    in.Require(!Unified(), kNotUnified);
     const int64_t size = SizeOf(type);
     in.Range("blockCount", rows.count, 1, 4095);
     in.Range("blockLen", rows.bytes, 1, 2097151);
@@ -125,6 +127,7 @@ void CopyOut(Type type, const Global &dst, const Place &src, const Rows &rows) {
 
 void SetAtomic(Atomic atomic, Type type) {
     Core &core = Current();
+    if (atomic != Atomic::kNone && Unified()) Fail("SetAtomic", kNotUnified);
     if (atomic != Atomic::kNone && type != Type::kF32 && type != Type::kF16 && type != Type::kBf16 &&
         type != Type::kI32 && type != Type::kI16 && type != Type::kI8)
         Fail("SetAtomic", "takes float, half, bfloat16_t, int32_t, int16_t and int8_t");
@@ -176,6 +179,7 @@ void CopyFromL0C(Type type, const Place &dst, const Place &src, const Rows &rows
 
 void CopyNz(int size, const Place &dst, const Global &src, const Nd2Nz &c) {
     Instruction in("DataCopy (Nd2Nz)", Queue::kMte2);
+    in.Require(!Unified(), kNotUnified);
     in.Range("ndNum", c.matrices, 1, 4095);
     in.Require(c.matrices == 1, "the model knows ndNum 1 only");
     in.Range("nValue", c.rows, 1, 16384);
@@ -244,6 +248,7 @@ void Load(Type type, const Place &dst, const Place &src, const Load2D &c) {
 
 void Load(Type type, const Place &dst, const Place &src, const LoadTransposed &c) {
     Instruction in("LoadDataWithTranspose", Queue::kMte1);
+    in.Require(!Unified(), kNotUnified);
     CheckLoad(in, dst, src);
     const int64_t size = SizeOf(type);
     in.Require(size == 1, "the model knows 8 bits only");
@@ -310,8 +315,8 @@ void Load(Type type, const Place &dst, const Place &src, const Load3D &c) {
 void InitL0(int size, const Place &dst, int64_t repeats, int64_t fractals, int64_t gap, uint64_t value) {
     Instruction in("InitConstValue", Queue::kMte1);
     in.Require(dst.memory == Memory::kL0A || dst.memory == Memory::kL0B, "the model knows L0A and L0B only");
-    in.Require(size == 2 || size == 4, "takes 16 and 32 bits");
-    in.Range("repeatTimes", repeats, 1, 32767);
+    in.Require(size == 2 || (size == 4 && !Unified()), "takes 16 bits, and 32 where cores are separate");
+    in.Range("repeatTimes", repeats, 1, Unified() ? 255 : 32767);
     in.Range("blockNum", fractals, 1, 32767);
     in.Range("dstGap", gap, 0, 32767);
     in.Align("dst", dst, kFractal);
@@ -381,6 +386,7 @@ void Multiply(Type type, Type out, const Place &dst, const Place &a, const Place
     const bool whole = type == Type::kI8;
     in.Require(whole || type == Type::kF16 || type == Type::kBf16 || type == Type::kF32,
                "takes half, bfloat16_t, float and int8_t");
+    in.Require(!Unified() || whole || type == Type::kF16, "takes half and int8_t on unified cores");
     in.Require(out == (whole ? Type::kI32 : Type::kF32), "the result is float, of int8_t int32_t");
     in.Range("m", c.m, 1, 4095);
     in.Range("n", c.n, 1, 4095);
@@ -414,6 +420,7 @@ void Multiply(Type type, Type out, const Place &dst, const Place &a, const Place
 
 void Fixpipe(Type out, Type type, const Global &dst, const Place &src, const FixpipeCall &c) {
     Instruction in("Fixpipe", Queue::kFix);
+    in.Require(!Unified(), kNotUnified);
     in.Range("nSize", c.n, 1, 4095);
     in.Range("mSize", c.m, 1, 8192);
     in.Range("srcStride", c.src_stride, 1, 65535);

@@ -1,4 +1,4 @@
-// A model of Ascend C (__NPU_ARCH__ 2201) for g++: the calls that tiledsl emits, with their rules.
+// A model of Ascend C (__NPU_ARCH__ 2201 and 2002) for g++: the calls that tiledsl emits, with their rules.
 //
 // The same source compiles against the toolkit's own header of this name. Here each call becomes a
 // structure of model.h; fields that are narrow in Ascend C are wide here, so that a value that
@@ -98,6 +98,8 @@ public:
     model::Place place;
 };
 
+enum class CacheLine { SINGLE_CACHE_LINE, ENTIRE_DATA_CACHE };
+
 template <typename T> class GlobalTensor {
 public:
     void SetGlobalBuffer(T *address, uint64_t size) {
@@ -113,8 +115,13 @@ public:
         std::memcpy(&value, model::Read((*this)[offset].place, sizeof(T)), sizeof(T));
         return value;
     }
+    void SetValue(uint64_t offset, T value) const {
+        model::Write((*this)[offset].place, &value, sizeof(T));
+    }
     model::Global place;
 };
+// What the scalar unit wrote is in global memory at once: the model has no cache.
+template <typename T, CacheLine kLine> void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {}
 
 constexpr model::Memory MemoryOf(TPosition position) {
     switch (position) {
@@ -222,6 +229,15 @@ enum class BlockMode { BLOCK_MODE_NORMAL, BLOCK_MODE_MATRIX, BLOCK_MODE_VECTOR }
 struct DataCopyEnhancedParams {
     BlockMode blockMode = BlockMode::BLOCK_MODE_NORMAL;
 };
+// Global memory to UB or L1, and UB to global memory, whole blocks.
+template <typename T>
+void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const DataCopyParams &p) {
+    model::CopyBlocksIn(sizeof(T), dst.place, src.place, {p.blockCount, p.blockLen, p.srcStride, p.dstStride});
+}
+template <typename T>
+void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &p) {
+    model::CopyBlocksOut(sizeof(T), dst.place, src.place, {p.blockCount, p.blockLen, p.srcStride, p.dstStride});
+}
 // UB to L1.
 template <typename T>
 void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &p) {
@@ -310,6 +326,11 @@ ASCEND_WITH_SCALAR(ShiftLeft, kShiftLeft)
 ASCEND_WITH_SCALAR(ShiftRight, kShiftRight)
 #undef ASCEND_WITH_SCALAR
 
+template <typename T>
+void Duplicate(const LocalTensor<T> &dst, const T &value, uint64_t mask[], int64_t repeats, int64_t block_stride,
+               int64_t repeat_stride) {
+    model::DuplicateMasked(sizeof(T), dst.place, BitsOf(value), mask, repeats, block_stride, repeat_stride);
+}
 template <typename T>
 void Duplicate(const LocalTensor<T> &dst, const T &value, const int32_t &count) {
     constexpr auto t = TypeOf<T>::kType;
@@ -465,6 +486,7 @@ void LoadDataWithTranspose(const LocalTensor<T> &dst, const LocalTensor<T> &src,
 }
 
 template <typename T> struct InitConstValueParams {
+    InitConstValueParams(int64_t repeats, T value) : InitConstValueParams(repeats, 1, 0, value) {}
     InitConstValueParams(int64_t repeats, int64_t blocks, int64_t gap, T value)
         : repeatTimes(repeats), blockNum(blocks), dstGap(gap), initValue(value) {}
     int64_t repeatTimes, blockNum, dstGap;

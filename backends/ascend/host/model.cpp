@@ -48,11 +48,10 @@ uint64_t Random() {
 }
 
 int64_t Capacity(Memory memory) {
-    const bool unified = kernel_type == KernelType::kUnified;
     switch (memory) {
-        case Memory::kUb: return (unified ? 256 : 192) << 10;
-        case Memory::kL1: return (unified ? 1024 : 512) << 10;
-        case Memory::kL0C: return (unified ? 256 : 128) << 10;
+        case Memory::kUb: return (Unified() ? 256 : 192) << 10;
+        case Memory::kL1: return (Unified() ? 1024 : 512) << 10;
+        case Memory::kL0C: return (Unified() ? 256 : 128) << 10;
         default: return 64 << 10;
     }
 }
@@ -188,7 +187,8 @@ void CheckEnd(Core &core) {
     current = &core;
     if (core.pipe_open) Fail("TPipe: Destroy() is missing");
     if (core.selects && core.high)
-        Fail("Select: its modes 1 and 2 keep UB from 184 KB on for themselves");
+        Fail("Select: its modes 1 and 2 keep UB from " + std::to_string(SelectStart() >> 10) +
+             " KB on for themselves");
     if (core.atomic != Atomic::kNone) Fail("SetAtomicNone is missing at the end");
     for (int s = 0; s < kQueues; ++s)
         for (int d = 0; d < kQueues; ++d)
@@ -288,6 +288,7 @@ const char *NameOf(Queue queue) {
 }
 
 Core &Current() { return *current; }
+bool Unified() { return kernel_type == KernelType::kUnified; }
 
 void Fail(const std::string &text) {
     std::string where = "block " + std::to_string(block_index);
@@ -331,7 +332,7 @@ Shadow *Instruction::Blocks(const char *what, const Place &place, int64_t offset
         Stop(std::string(what) + " takes " + NameOf(place.memory) + " bytes " + std::to_string(first) +
              " to " + std::to_string(last) + ", its buffer has " + std::to_string(place.begin) +
              " to " + std::to_string(place.end));
-    if (place.memory == Memory::kUb && last > (184 << 10)) core_.high = true;
+    if (place.memory == Memory::kUb && last > SelectStart()) core_.high = true;
     *n = (last + kBlock - 1) / kBlock - first / kBlock;
     return &core_.shadow[int(place.memory)][first / kBlock];
 }

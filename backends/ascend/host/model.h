@@ -110,6 +110,10 @@ void Transpose(Type type, const Place *dst, const Place *src, int64_t repeats, i
 
 void CopyIn(int size, const Place &dst, const Global &src, const Rows &rows, const Pad &pad);
 void CopyOut(Type type, const Global &dst, const Place &src, const Rows &rows);
+void CopyBlocksIn(int size, const Place &dst, const Global &src, const Rows &blocks);
+void CopyBlocksOut(int size, const Global &dst, const Place &src, const Rows &blocks);
+void DuplicateMasked(int size, const Place &dst, uint64_t value, const uint64_t *mask, int64_t repeats,
+                     int64_t block_stride, int64_t repeat_stride);
 void CopyToL1(const Place &dst, const Place &src, const Rows &rows);
 void CopyFromL0C(Type type, const Place &dst, const Place &src, const Rows &rows);
 void SetAtomic(Atomic atomic, Type type);
@@ -133,6 +137,7 @@ void CrossWait(int64_t event);
 const uint8_t *Read(const Place &place, int64_t bytes);
 void Write(const Place &place, const void *value, int64_t bytes);
 const uint8_t *Read(const Global &place, int64_t bytes);
+void Write(const Global &place, const void *value, int64_t bytes);
 
 void OpenPipe();
 void ClosePipe();

@@ -81,6 +81,7 @@ void WholeReduce(Type type, Fold fold, bool value_only, const Place &dst, const 
 void Brcb(Type type, const Place &dst, const Place &src, int64_t repeats, int64_t block_stride,
           int64_t repeat_stride) {
     Instruction in("Brcb", Queue::kV);
+    in.Require(!Unified(), kNotUnified);
     const int64_t size = SizeOf(type);
     in.Require(size == 2 || size == 4, "takes 16 and 32 bits");
     in.Range("repeatTimes", repeats, 0, 255);
@@ -133,6 +134,7 @@ void Gather(Type type, const Place &dst, const Place &src, const Place &offsets,
 
 void CreateIndex(Type type, const Place &dst, double first, int64_t count) {
     Instruction in("CreateVecIndex", Queue::kV);
+    in.Require(!Unified(), kNotUnified);
     const int64_t size = SizeOf(type);
     in.Require(type == Type::kI16 || type == Type::kI32 || type == Type::kF16 || type == Type::kF32,
                "takes int16_t, int32_t, half and float");

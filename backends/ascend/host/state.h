@@ -63,6 +63,10 @@ struct Core {
 };
 
 Core &Current();
+bool Unified();  // whether the core has both units, as __NPU_ARCH__ 2002
+constexpr const char *kNotUnified = "is not there on unified cores";
+// From here on Select, in its modes 1 and 2, keeps UB for itself.
+inline int64_t SelectStart() { return int64_t(Unified() ? 248 : 184) << 10; }
 [[noreturn]] void Fail(const std::string &text);
 
 // One instruction while it is issued: checks its operands, then puts it in its queue.

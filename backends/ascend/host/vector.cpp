@@ -41,9 +41,19 @@ uint32_t TypesOf(Op op) {
     return 0;
 }
 
-// The casts of __NPU_ARCH__ 2201, each with whether CAST_NONE is all it takes or what it refuses.
+// The casts of each chip, with whether CAST_NONE is all that one takes or what it refuses.
 enum class Mode { kNo, kNoneOnly, kNotNone, kAny };
+Mode UnifiedCastMode(Type to, Type from) {
+    auto is = [&](Type f, Type t) { return from == f && to == t; };
+    if (is(Type::kF16, Type::kF32) || is(Type::kF32, Type::kF16) || is(Type::kI32, Type::kF32) ||
+        is(Type::kI8, Type::kF16) || is(Type::kU8, Type::kF16) || is(Type::kI16, Type::kF16) ||
+        is(Type::kI32, Type::kI16))
+        return Mode::kNoneOnly;
+    if (is(Type::kF32, Type::kI32) || is(Type::kF16, Type::kI32)) return Mode::kNotNone;
+    return is(Type::kF16, Type::kI8) || is(Type::kF16, Type::kU8) ? Mode::kAny : Mode::kNo;
+}
 Mode CastMode(Type to, Type from) {
+    if (Unified()) return UnifiedCastMode(to, from);
     auto is = [&](Type f, Type t) { return from == f && to == t; };
     if (is(Type::kF16, Type::kF32) || is(Type::kBf16, Type::kF32) || is(Type::kI8, Type::kF16) ||
         is(Type::kU8, Type::kF16) || is(Type::kI16, Type::kF32) || is(Type::kI32, Type::kI64) ||
@@ -334,6 +344,8 @@ void Issue(const Vector &call) {
             in.Stop(std::string("there is no cast from ") + NameOf(call.a.type) + " to " + NameOf(call.dst.type));
         in.Require(mode != Mode::kNoneOnly || call.mode == Round::kNone, "takes CAST_NONE only");
         in.Require(mode != Mode::kNotNone || call.mode != Round::kNone, "refuses CAST_NONE");
+        in.Require(!Unified() || call.dst.type == Type::kI32 || call.mode != Round::kRint,
+                   "takes no CAST_RINT on unified cores");
     }
     const char *const names[] = {"dst", "src0", "src1"};
     if (call.count < 0) {
@@ -383,7 +395,7 @@ void Compare(Type type, Comparison op, const Place &mask, const Place &a, const 
              uint64_t scalar, int64_t count) {
     Instruction in(b ? "Compare" : "CompareScalar", Queue::kV);
     const int64_t bytes = count * SizeOf(type);
-    const bool equality = type == Type::kI32 && op == Comparison::kEq;
+    const bool equality = type == Type::kI32 && op == Comparison::kEq && !Unified();
     in.Require((kFloats & Bit(type)) || equality, "takes half and float, and int32_t for EQ");
     in.Require(bytes % kRepeatBytes == 0, "the count must fill 256 bytes");
     in.Align("dst", mask, kBlock);
@@ -411,7 +423,7 @@ void Select(Type type, const Place &dst, const Place &mask, const Place &a, cons
             uint64_t scalar, int64_t count) {
     Instruction in("Select", Queue::kV);
     Core &core = Current();
-    const int64_t size = SizeOf(type), reserved = 184 << 10;
+    const int64_t size = SizeOf(type), reserved = SelectStart();
     core.selects = true;
     in.Require(kFloats & Bit(type), "takes half and float");
     in.Align("dst", dst, kBlock);

@@ -1,4 +1,4 @@
-// The leaf operations of tiledsl on Ascend C (__NPU_ARCH__ 2201).
+// The leaf operations of tiledsl on Ascend C: __NPU_ARCH__ 2201, and with tiledsl_unified.h 2002.
 //
 // Each operation of an NPU program is one call of a function here; each function keeps the limits of
 // the intrinsics it uses: repeats and strides of at most 255, masks for tails, counts of zero,
@@ -8,6 +8,12 @@
 
 #include "kernel_operator.h"
 #include "tiledsl_scalar.h"
+
+#if defined(__NPU_ARCH__) && __NPU_ARCH__ == 2002
+#define TDSL_UNIFIED 1
+#else
+#define TDSL_UNIFIED 0
+#endif
 
 namespace tdsl {
 
@@ -78,12 +84,14 @@ template <typename T> TDSL_FN T Get(const GlobalTensor<T> &tensor, int64_t offse
     return tensor.GetValue(uint64_t(offset));
 }
 TDSL_FN float Get(const GlobalTensor<half> &tensor, int64_t offset) { return float(tensor.GetValue(uint64_t(offset))); }
+#if !TDSL_UNIFIED
 TDSL_FN float Get(const GlobalTensor<bfloat16_t> &tensor, int64_t offset) {
     return ToFloat(tensor.GetValue(uint64_t(offset)));
 }
+TDSL_FN float Get(const LocalTensor<bfloat16_t> &tensor) { return ToFloat(tensor.GetValue(0)); }
+#endif
 template <typename T> TDSL_FN T Get(const LocalTensor<T> &tensor) { return tensor.GetValue(0); }
 TDSL_FN float Get(const LocalTensor<half> &tensor) { return float(tensor.GetValue(0)); }
-TDSL_FN float Get(const LocalTensor<bfloat16_t> &tensor) { return ToFloat(tensor.GetValue(0)); }
 
 // A scalar as an element; integers wrap.
 template <typename T> struct ElementOf {
@@ -92,12 +100,14 @@ template <typename T> struct ElementOf {
 template <> struct ElementOf<half> {
     template <typename U> TDSL_FN static half From(U value) { return half(float(value)); }
 };
+// f32 rounded to a narrower float.
+TDSL_FN float RoundToHalf(float value) { return float(half(value)); }
+#if !TDSL_UNIFIED
 template <> struct ElementOf<bfloat16_t> {
     template <typename U> TDSL_FN static bfloat16_t From(U value) { return ToBfloat16(float(value)); }
 };
-// f32 rounded to a narrower float.
-TDSL_FN float RoundToHalf(float value) { return float(half(value)); }
 TDSL_FN float RoundToBfloat16(float value) { return ToFloat(ToBfloat16(value)); }
+#endif
 
 // ---- global memory and UB -----------------------------------------------------------------------
 
@@ -108,6 +118,7 @@ struct Axis {
     int32_t local_stride;
 };
 
+#if !TDSL_UNIFIED
 template <typename T, typename P>
 TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad, Axis axis) {
     if (length <= 0 || axis.count <= 0) return;
@@ -182,6 +193,7 @@ TDSL_FN void MinOut(const GlobalTensor<T> &dst, const LocalTensor<T> &src, int32
     tdsl::CopyOut(dst, src, length, axes...);
     SetAtomicNone();
 }
+#endif
 
 // ---- flat vector operations ---------------------------------------------------------------------
 
@@ -192,10 +204,12 @@ template <typename T, typename S> TDSL_FN void Fill(const LocalTensor<T> &dst, S
 template <typename T, typename S> TDSL_FN void Set(const LocalTensor<T> &dst, S value) {
     dst.SetValue(0, ElementOf<T>::From(value));
 }
+#if !TDSL_UNIFIED
 // dst[i] = first + i
 template <typename T, typename S> TDSL_FN void Iota(const LocalTensor<T> &dst, S first, int32_t count) {
     if (count > 0) CreateVecIndex(dst, ElementOf<T>::From(first), uint32_t(count));
 }
+#endif
 
 #define TDSL_UNARY(NAME, INTRINSIC)                                                                    \
     template <typename T> TDSL_FN void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t count) { \
@@ -225,6 +239,18 @@ TDSL_WITH_SCALAR(ShrScalar, AscendC::ShiftRight)
 // Each pair of types that Cast takes, with whether the rounding may, must or must not be CAST_NONE.
 enum class Rounding { kUnsupported, kNone, kSome, kAny };
 template <typename To, typename From> constexpr Rounding kRounding = Rounding::kUnsupported;
+#if TDSL_UNIFIED
+template <> constexpr Rounding kRounding<float, half> = Rounding::kNone;
+template <> constexpr Rounding kRounding<float, int32_t> = Rounding::kNone;
+template <> constexpr Rounding kRounding<half, int8_t> = Rounding::kNone;
+template <> constexpr Rounding kRounding<half, uint8_t> = Rounding::kNone;
+template <> constexpr Rounding kRounding<half, float> = Rounding::kNone;
+template <> constexpr Rounding kRounding<int16_t, int32_t> = Rounding::kNone;
+template <> constexpr Rounding kRounding<int32_t, float> = Rounding::kSome;
+template <> constexpr Rounding kRounding<int32_t, half> = Rounding::kSome;
+template <> constexpr Rounding kRounding<int8_t, half> = Rounding::kAny;
+template <> constexpr Rounding kRounding<uint8_t, half> = Rounding::kAny;
+#else
 template <> constexpr Rounding kRounding<float, half> = Rounding::kNone;
 template <> constexpr Rounding kRounding<float, bfloat16_t> = Rounding::kNone;
 template <> constexpr Rounding kRounding<half, int8_t> = Rounding::kNone;
@@ -247,14 +273,18 @@ template <> constexpr Rounding kRounding<int8_t, half> = Rounding::kAny;
 template <> constexpr Rounding kRounding<uint8_t, half> = Rounding::kAny;
 template <> constexpr Rounding kRounding<half, int16_t> = Rounding::kAny;
 template <> constexpr Rounding kRounding<float, int32_t> = Rounding::kAny;
+#endif
 
 template <RoundMode kMode, typename T, typename U>
 TDSL_FN void Convert(const LocalTensor<T> &dst, const LocalTensor<U> &src, int32_t count) {
     constexpr Rounding rounding = kRounding<T, U>;
+    // A unified core rounds to nearest under this name, except to i32.
+    constexpr bool nearest = TDSL_UNIFIED && rounding != Rounding::kSome && kMode == RoundMode::CAST_RINT;
+    constexpr RoundMode mode = nearest ? RoundMode::CAST_NONE : kMode;
     static_assert(rounding != Rounding::kUnsupported, "there is no cast between these types");
-    static_assert(rounding != Rounding::kNone || kMode == RoundMode::CAST_NONE, "this cast takes CAST_NONE only");
-    static_assert(rounding != Rounding::kSome || kMode != RoundMode::CAST_NONE, "this cast refuses CAST_NONE");
-    if (count > 0) Cast(dst, src, kMode, uint32_t(count));
+    static_assert(rounding != Rounding::kNone || mode == RoundMode::CAST_NONE, "this cast takes CAST_NONE only");
+    static_assert(rounding != Rounding::kSome || mode != RoundMode::CAST_NONE, "this cast refuses CAST_NONE");
+    if (count > 0) Cast(dst, src, mode, uint32_t(count));
 }
 
 // Bit i of the mask says whether a[i] op b[i]; whole repeats are compared.
@@ -279,6 +309,7 @@ TDSL_FN void SelectTile(const LocalTensor<T> &dst, const LocalTensor<uint8_t> &m
         Select(dst, mask, a, ElementOf<T>::From(b), SELMODE::VSEL_TENSOR_SCALAR_MODE, uint32_t(count));
 }
 
+#if !TDSL_UNIFIED
 // Block i of dst is src[i] throughout; in groups of 8.
 template <typename T> TDSL_FN void Spread(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t count) {
     constexpr int32_t most = kMaxRepeats - 1;  // an even number of groups of 16 bits is aligned
@@ -287,6 +318,7 @@ template <typename T> TDSL_FN void Spread(const LocalTensor<T> &dst, const Local
         Brcb(dst[uint32_t(done * 8 * kPerBlock<T>)], src[uint32_t(done * 8)], uint8_t(Least(most, groups - done)),
              BrcbRepeatParams{1, 8});
 }
+#endif
 
 // dst[i] = the element of src at byte offsets[i]
 template <typename T>
@@ -512,6 +544,9 @@ TDSL_FN void TransposeTile(const View<Kind::kFull, T> &dst, const View<Kind::kFu
 
 }  // namespace tdsl
 
+#if TDSL_UNIFIED
+#include "tiledsl_unified.h"
+#endif
 #include "tiledsl_cube.h"
 
 #endif

@@ -8,6 +8,7 @@
 
 namespace tdsl {
 
+#if !TDSL_UNIFIED
 // Row-major global memory to NZ in L1.
 template <typename T>
 TDSL_FN void LoadNz(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t rows, int32_t cols,
@@ -23,6 +24,7 @@ TDSL_FN void LoadNz(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32
         DataCopy(dst[uint32_t(row * kPerBlock<T>)], src[uint64_t(row * src_stride)],
                  Nd2NzParams{1, 1, uint16_t(cols), 0, uint16_t(cols), uint16_t(dst_rows), 1, 0});
 }
+#endif
 
 // Fractals `src_step` apart to fractals one after the other.
 template <typename T>
@@ -56,10 +58,12 @@ TDSL_FN void LoadTransposed32(const LocalTensor<T> &dst, const LocalTensor<T> &s
     LoadData(dst, src, params);
 }
 
+#if !TDSL_UNIFIED
 // Fractals of zeros in L0A or L0B: the operand of an empty sum.
 template <typename T> TDSL_FN void LoadZeros(const LocalTensor<T> &dst, int32_t fractals) {
     InitConstValue(dst.template ReinterpretCast<uint32_t>(), InitConstValueParams<uint32_t>(1, uint16_t(fractals), 0, 0));
 }
+#endif
 
 // NZ in L1 to Zz in L0A: m x k, in L1 the other way round with kTransposed.
 // f32 transposed with an odd number of fractals along k writes one fractal more.
@@ -137,6 +141,7 @@ TDSL_FN void Multiply(const LocalTensor<C> &dst, const LocalTensor<T> &a, const 
     if ((m / 16) * (n / 16) < 10) PipeBarrier<PIPE_M>();
 }
 
+#if !TDSL_UNIFIED
 template <typename T> constexpr QuantMode_t kQuant = QuantMode_t::NoQuant;
 template <> constexpr QuantMode_t kQuant<half> = QuantMode_t::F322F16;
 template <> constexpr QuantMode_t kQuant<bfloat16_t> = QuantMode_t::F322BF16;
@@ -157,6 +162,7 @@ TDSL_FN void StoreProduct(const GlobalTensor<T> &dst, const LocalTensor<C> &src,
     params.dstNdStride = 0;
     Fixpipe<T, C, CFG_ROW_MAJOR>(dst, src, params);
 }
+#endif
 
 // ---- unified cores ------------------------------------------------------------------------------
 
