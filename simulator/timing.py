@@ -5,7 +5,7 @@ of global memory. Then the block with the most to do is counted, all its program
 the run takes as long as that block, and the launch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
 
@@ -40,9 +40,12 @@ class Timing:
 
 def measure(
     runnable: Runnable, launch: Launch, chip: Chip, groups: Sequence[Array],
-    cores: int | None = None,
+    cores: int | None = None, make: Callable[..., Timer] = Timer,
 ) -> Timing:  # fmt: skip
-    """Return what a launch takes on ``chip``, on ``cores`` blocks if that is given."""
+    """Return what a launch takes on ``chip``, on ``cores`` blocks if that is given.
+
+    The cores of the slowest block are made by ``make``: a `Timer` that also keeps a record.
+    """
     program = runnable.program
     total = sum(len(group) for group in groups)
     most = chip.vector_cores
@@ -65,7 +68,7 @@ def measure(
     slowest = _slowest(kinds, weights, blocks)
     numbers = list(range(slowest, total, blocks))
     cycles, tallies = _count(
-        runnable, launch, chip, share, numbers, [kinds[n] for n in numbers], blocks
+        runnable, launch, chip, share, numbers, [kinds[n] for n in numbers], blocks, make
     )
     cycles = max(cycles, _crowded(program, launch, chip, moved))
     sync = chip.costs.sync
@@ -166,7 +169,7 @@ def _fits(program: Program, launch: Launch, chip: Chip) -> bool:
 
 def _count(
     runnable: Runnable, launch: Launch, chip: Chip, share: Share, numbers: Sequence[int],
-    kinds: Sequence[int], blocks: int,
+    kinds: Sequence[int], blocks: int, make: Callable[..., Timer] = Timer,
 ) -> tuple[float, list[Tally]]:  # fmt: skip
     """Return the cycles of one block that runs ``numbers``, and what each core counted."""
     program = runnable.program
@@ -174,7 +177,7 @@ def _count(
     period = lcm(*rings, *(w.slots for w in program.workspaces), 2)
     crossing = Crossing()
     timers = [
-        Timer(
+        make(
             launch, chip, share, numbers, kinds, period, index=index, crossing=crossing,
             blocks=blocks,
         )
