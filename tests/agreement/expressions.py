@@ -143,7 +143,8 @@ class Maker:
             return self.leaf("i32")
         name = self.draw(st.sampled_from(names))
         axes = frozenset([name] if name in self.scope.tiled else [])
-        return Term(name, "i32", axes, 0, max(0, self.scope.most[name] - 1), 1, 0.0)
+        high = max(0, self.scope.most[name] - 1)
+        return Term(name, "i32", axes, 0, high, 1, 0.0, places=True)
 
     def constant(self, other: Term) -> Term:
         """Return a literal that can stand beside ``other``."""
@@ -318,7 +319,10 @@ class Maker:
             case "+" | "-" | "*":
                 b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
                 result = mul(a, b) if way == "*" else add(a, b, way)
-                return result if result.most < 2**31 else a
+                positions = a.places and (b.places or not b.axes)
+                if positions and (a.axes & b.axes or way == "*"):  # ranges could cancel
+                    return choose("max", a, b)
+                return replace(result, places=positions) if result.most < 2**31 else a
             case "//" | "%":
                 by = self.draw(st.integers(1, 20)) * self.draw(st.sampled_from([1, 1, -1]))
                 text = f"({a.text} {way} {by})"

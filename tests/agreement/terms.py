@@ -21,7 +21,7 @@ class Term:
 
     Its values are in ``lo .. hi`` and multiples of ``step``, with no rounding ever; or ``step`` is
     0, and they are off by at most ``err``. ``spelled``: it has an outer product, so the statement
-    lists all ranges.
+    lists all ranges. ``places``: it is a sum of positions and numbers.
     """
 
     text: str
@@ -32,6 +32,7 @@ class Term:
     step: float
     err: float
     spelled: bool = False
+    places: bool = False
 
     @property
     def most(self) -> float:

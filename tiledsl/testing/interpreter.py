@@ -5,6 +5,7 @@ with in f64 (`precise`) to tell rounding from logic. An access outside a tensor 
 has let pass is an `AssertionError` here.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
@@ -203,8 +204,9 @@ class _Machine:
         keep = result.type.axes
         order = (*keep, *statement.axes)
         array = self.operand(value, order)
-        array = array.reshape(*array.shape[: len(keep)], -1)
-        if array.shape[-1] == 0:
+        count = math.prod(array.shape[len(keep) :])
+        array = array.reshape(*array.shape[: len(keep)], count)
+        if count == 0:
             start = np.full(array.shape[:-1], row.identity(value.type.dtype), np.float64)
             self.define(result, convert(start, result.type.dtype))
             return
