@@ -16,8 +16,8 @@ volatile wchar_t while xor xor_eq
 # Names of the emitted text itself, of Ascend C, and of C libraries.
 _TAKEN = """
 tdsl AscendC tiling workspace args pipe spare ub l1 l0a l0b l0c stream main half bfloat16_t size_t
-errno GM_ADDR At Full Row Col One Area Axis View TPipe TBuf TPosition LocalTensor GlobalTensor HardEvent
-SetFlag WaitFlag PipeBarrier CrossCoreSetFlag CrossCoreWaitFlag GetBlockIdx GetBlockNum
+errno GM_ADDR At Full Row Col One Area Axis View TPipe TBuf TPosition LocalTensor GlobalTensor
+HardEvent SetFlag WaitFlag PipeBarrier CrossCoreSetFlag CrossCoreWaitFlag GetBlockIdx GetBlockNum
 GetSubBlockIdx RoundMode CMPMODE SELMODE CubeCore VectorCore UnifiedCore Bind NULL INFINITY NAN
 assert stdin stdout stderr unix linux int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t
 uint64_t abs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh div erf erfc exp
