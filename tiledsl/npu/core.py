@@ -7,8 +7,9 @@ from tiledsl.npu import lanes
 from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Tile
+from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.lanes import Lanes, is_plain
-from tiledsl.npu.memory import copy_out, from_workspace, load, ready, share, store
+from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
@@ -30,33 +31,12 @@ from tiledsl.scalar import (
     Start,
     add,
     apply,
-    integer,
     show,
     sub,
     walk,
 )  # fmt: skip
 from tiledsl.schedule import Plan
 from tiledsl.types import DType
-
-SLOTS = 2  # of each workspace: one is filled while the other is read
-
-
-@dataclass(eq=False)
-class Channel:
-    """A way for one value from core to core, through a workspace in global memory."""
-
-    place: npu.Workspace
-    rows: tuple[Axis, ...]
-    cols: tuple[Axis, ...]
-    full: int
-    free: int
-    stride: int
-    turn: str
-
-    @property
-    def slot(self) -> Scalar:
-        """The slot of the current hand-over."""
-        return apply("mod", Local(self.turn), integer(SLOTS))
 
 
 @dataclass
@@ -69,40 +49,6 @@ class Lowering:
     split: Axis | None = None
     channels: dict[tuple[ir.Value, bool], Channel] = field(default_factory=dict)
     uniform: list[str] | None = field(default_factory=list)
-
-
-def sides(
-    frame: Frame, product: ir.Contract
-) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Axis, ...], ir.Value, ir.Value]:
-    """Return the ranges m, n, k of a product, the left and the right matrix.
-
-    m is the outer part of the result in canonical order.
-    """
-    shared = set(product.axes)
-    a, b = product.a, product.b
-    left = frame.order({x for x in a.type.axes if x not in shared})
-    right = frame.order({x for x in b.type.axes if x not in shared})
-    if not left or not right or set(left) & set(right):
-        raise frame.cannot(product.span, "a product that is not matrix times matrix")
-    whole = frame.order(set(left) | set(right))
-    if whole == (*right, *left):
-        a, b, left, right = b, a, right, left
-    elif whole != (*left, *right):
-        raise frame.cannot(product.span, "a product whose two sides' ranges mix in the result")
-    return left, right, frame.order(shared), a, b
-
-
-def matrix_axes(
-    frame: Frame, product: ir.Contract, value: ir.Value
-) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
-    """Return the ranges of the rows and of the columns of an operand as it lies in memory."""
-    order = frame.order(value.type.axes)
-    depth = len(product.axes)
-    if set(order[:depth]) == set(product.axes):
-        return order[:depth], order[depth:]
-    if set(order[-depth:]) == set(product.axes):
-        return order[:-depth], order[-depth:]
-    raise frame.cannot(product.span, "a product whose summed range stands between others")
 
 
 class Core:
@@ -118,6 +64,8 @@ class Core:
             shared.shape.chip.cube_types, core is npu.Core.UNIFIED,
         )  # fmt: skip
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
+        vectors = core is npu.Core.VECTOR
+        self.hand = HandOver(self.frame, self.cubes, shared.channels, vectors, both)
         self.tiles: dict[ir.Value, Tile] = {}
         self.vars: dict[ir.Var, Tile] = {}
         self.matrices: dict[ir.Value, Matrix] = {}
@@ -156,7 +104,7 @@ class Core:
         counters = [x.counter for x in self.all_loops()]
         counters += [c.turn for c in self.shared.channels.values()] + self.flags
         lets = [npu.Let(name, ZERO) for name in dict.fromkeys(counters)]
-        body: tuple[npu.Step, ...] = (*lets, *self.opening(), loop, *self.closing())
+        body: tuple[npu.Step, ...] = (*lets, *self.hand.opening(), loop, *self.hand.closing())
         rings = {name: x.counter for name, x in frame.owners.items()}
         capacity = {m: shape.chip.capacity[m.value] for m in npu.Memory}
         return place(body, frame.buffers, rings, capacity)
@@ -164,85 +112,6 @@ class Core:
     def all_loops(self) -> list[Loop]:
         """Return the loops that count their turns, the one over programs first."""
         return [self.outer, *self.loops, *self.cubes.inner_loops]
-
-    # ---- hand-over -------------------------------------------------------------------------------
-
-    def opening(self) -> list[npu.Step]:
-        """Raise the flags that say that all slots are free, for the channels read here."""
-        return [
-            npu.CrossSet(c.free, npu.Queue.MTE2)
-            for (_, to_vector), c in self.shared.channels.items()
-            if to_vector is self.on_vector
-            for _ in range(SLOTS)
-        ]  # fmt: skip
-
-    def closing(self) -> list[npu.Step]:
-        """Lower them again, for the channels written here."""
-        queue = npu.Queue.MTE3 if self.on_vector else npu.Queue.FIXP
-        return [
-            npu.CrossWait(c.free, queue)
-            for (_, to_vector), c in self.shared.channels.items()
-            if to_vector is not self.on_vector
-            for _ in range(SLOTS)
-        ]  # fmt: skip
-
-    def next_turn(self, channel: Channel) -> None:
-        self.frame.emit(npu.Assign(channel.turn, add(Local(channel.turn), 1)))
-
-    def send_tile(self, value: ir.Value) -> None:
-        """Write a tile that the cube multiplies; each vector core its rows."""
-        channel = self.shared.channels[value, False]
-        frame, tile = self.frame, self.tiles[value]
-        frame.emit(npu.CrossWait(channel.free, npu.Queue.MTE3, span=frame.span))
-        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
-        strides = {**frame.apart(rows, integer(channel.stride)), **frame.apart(cols, ONE)}
-        target = npu.Global(channel.place, share(frame, strides), channel.slot)
-        with frame.block() as steps:
-            copy_out(frame, tile, target, strides, tile.axes)
-        self.once(steps, tile.axes)
-        frame.emit(npu.CrossSet(channel.full, npu.Queue.MTE3, span=frame.span))
-        self.next_turn(channel)
-
-    def once(self, steps: list[npu.Step], axes: tuple[Axis, ...]) -> None:
-        """Emit ``steps``, on one of the two vector cores where both would do the same."""
-        if self.both and self.frame.split not in axes:
-            condition = apply("eq", Local("sub"), ZERO)
-            self.frame.emit(npu.If(condition, tuple(steps), span=self.frame.span))
-        else:
-            self.frame.steps += steps
-
-    def receive_tile(self, value: ir.Value) -> None:
-        """Read a product that the cube has left."""
-        channel, frame = self.shared.channels[value, True], self.frame
-        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
-        self.tiles[value] = from_workspace(
-            frame, channel.place, channel.slot, rows, cols, channel.stride
-        )
-        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
-        self.next_turn(channel)
-
-    def send_product(self, value: ir.Value, accumulator: Accumulator) -> None:
-        """Write a product that the vector cores read."""
-        channel, frame = self.shared.channels[value, True], self.frame
-        frame.emit(npu.CrossWait(channel.free, npu.Queue.FIXP, span=frame.span))
-        target = npu.Global(channel.place, ZERO, channel.slot)
-        self.cubes.store(accumulator, target, integer(channel.stride), channel.place.dtype)
-        frame.emit(npu.CrossSet(channel.full, npu.Queue.FIXP, span=frame.span))
-        self.next_turn(channel)
-
-    def receive_matrix(self, value: ir.Value) -> Matrix:
-        """Read a tile that the vector cores have left."""
-        channel, frame = self.shared.channels[value, False], self.frame
-        frame.emit(npu.CrossWait(channel.full, npu.Queue.MTE2, span=frame.span))
-        rows, cols = frame.merge(channel.rows), frame.merge(channel.cols)
-        source = npu.Global(channel.place, ZERO, channel.slot)
-        matrix = self.cubes.fetch(
-            channel.place.name, value.type.dtype, rows, cols, source, integer(channel.stride)
-        )
-        frame.emit(npu.CrossSet(channel.free, npu.Queue.MTE2, span=frame.span))
-        self.next_turn(channel)
-        return matrix
 
     # ---- ranges ----------------------------------------------------------------------------------
 
@@ -442,7 +311,7 @@ class Core:
         if value not in self.marks.to_cube:
             return self.matrices[value]
         if not self.unified:
-            return self.receive_matrix(value)
+            return self.hand.receive_matrix(value)
         rows, cols = matrix_axes(self.frame, product, value)
         if len(cols) > 1:
             raise self.frame.cannot(product.span, "a matrix whose rows have several ranges")
@@ -465,7 +334,7 @@ class Core:
             self.cubes.drain(accumulator, tile)
             self.tiles[value] = tile
         elif value in self.marks.to_vector:
-            self.send_product(value, accumulator)
+            self.hand.send_product(value, accumulator)
 
     # ---- the vectors' share ----------------------------------------------------------------------
 
@@ -476,9 +345,9 @@ class Core:
             value = statement.result
             if value in marks.to_vector:
                 if not self.unified:
-                    self.receive_tile(value)
+                    self.tiles[value] = self.hand.receive_tile(value)
                     if value in marks.to_cube:
-                        self.send_tile(value)
+                        self.hand.send_tile(value, self.tiles[value])
                 return
         if id(statement) in marks.skipped:
             return
@@ -525,7 +394,7 @@ class Core:
                 raise frame.cannot(statement.span, f"`{what}`")
         for value in needed:
             if value in marks.to_cube and not self.unified:
-                self.send_tile(value)
+                self.hand.send_tile(value, self.tiles[value])
 
     def lanes(self, statement: ir.Load | ir.Store) -> Lanes:
         """Return what evaluates indices lane by lane; guards keep programs from running together."""
@@ -554,7 +423,7 @@ class Core:
         """Emit a store; its copy on one vector core where both have the same tile."""
         *before, copy = steps
         self.frame.steps += before
-        self.once([copy], axes)
+        self.hand.once([copy], axes)
 
     def source(self, operand: ir.Operand) -> Tile | Scalar:
         return self.tiles[operand] if isinstance(operand, ir.Value) else self.frame.scalar(operand)

@@ -6,9 +6,10 @@ from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
-from tiledsl.npu.core import SLOTS, Channel, Core, Lowering, matrix_axes, sides
+from tiledsl.npu.core import Core, Lowering
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.frame import Frame
+from tiledsl.npu.handover import SLOTS, Channel, matrix_axes, sides
 from tiledsl.npu.partition import Partition
 from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, row_split
