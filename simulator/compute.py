@@ -8,6 +8,7 @@ import numpy as np
 from tiledsl.ops import OPS, convert
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Core, Crossing, Launch, Line
+from tiledsl.simulator.halves import widen
 from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
 from tiledsl.types import DType
@@ -165,11 +166,12 @@ class VectorCore(Core):
     def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
         """Convert elements to another type."""
         into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
+        x = widen(x) if src.dtype is DType.F16 else x
         whole = not dst.dtype.is_float or dst.dtype is src.dtype
         if src.dtype.is_float and mode in _ROUND and whole:
             x = _ROUND[mode](x if src.dtype is not DType.BF16 else x.astype(np.float32))
         if not dst.dtype.is_float:
-            into[...] = convert(x, dst.dtype)
+            into[...] = _whole(x, dst.dtype)
             return
         into[...] = x
         if mode in _TOWARDS and dst.dtype.size < src.dtype.size:
@@ -252,3 +254,11 @@ class VectorCore(Core):
         rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
         into, found = self.lanes.grid(dst, cols, rows), self.lanes.grid(src, rows, cols)
         into[...] = found.transpose(0, 2, 1)
+
+
+def _whole(x: Array, dtype: DType) -> Array:
+    """Return integers of ``dtype`` as `convert` does; narrow ones without a way through f64."""
+    if x.dtype != np.float32 or dtype.bits not in (8, 16) or np.isnan(x).any():
+        return convert(x, dtype)
+    low, high = dtype.limits
+    return np.clip(x, np.float32(low), np.float32(high)).astype(dtype.numpy)

@@ -55,8 +55,12 @@ class Area:
 
     def __call__(self, dtype: DType, offset: Value = 0, slot: Value = 0) -> Place:
         """Return the place ``offset`` elements into ``slot``."""
-        base = self.offset + same(slot) * self.size
-        return Place(self, dtype, base + same(offset) * dtype.size, base + self.size)
+        if isinstance(slot, np.ndarray):
+            slot = same(slot)
+        if isinstance(offset, np.ndarray):
+            offset = same(offset)
+        base = self.offset + slot * self.size
+        return Place(self, dtype, base + offset * dtype.size, base + self.size)
 
 
 class Spot(NamedTuple):

@@ -34,14 +34,14 @@ class DType(Enum):
         found: np.dtype[Any] = np.dtype(_NUMPY[self.value])
         return found
 
-    @property
+    @cached_property
     def bits(self) -> int:
         """Bits that one element takes in memory: 4-bit types pack two to a byte."""
         if self in (DType.I4, DType.U4):
             return 4
         return self.numpy.itemsize * 8
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes that one element takes in memory; an error for 4-bit types."""
         assert self.bits >= 8, self
