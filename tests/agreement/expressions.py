@@ -64,10 +64,9 @@ class Scope:
     foldable: tuple[str, ...] = ()
     unread: set[str] = field(default_factory=set)
 
-    def inner(self, *names: str, folds: bool = False) -> "Scope":
+    def inner(self, *names: str) -> "Scope":
         """Return the scope inside a loop over further ranges; parameters are shared."""
-        foldable = (*self.foldable, *names) if folds else self.foldable
-        return replace(self, tiled=[*self.tiled, *names], bound=list(self.bound), foldable=foldable)
+        return replace(self, tiled=[*self.tiled, *names], bound=list(self.bound))
 
 
 @dataclass

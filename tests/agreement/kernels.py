@@ -79,7 +79,7 @@ class Writer:
             drawn = drawn[:1] * self.launches
         made = Range(name, form, tuple(drawn), pinned)
         if form == "span" and not pinned:
-            slack = self.draw(st.sampled_from((0, 1, 5, 32)))
+            slack = self.draw(st.sampled_from((0, 1, 5)))
             self.facts.append(f"{made.dim} <= {max(1, *drawn) + slack}")
         if form == "tile":
             made.by = self.by(name)
@@ -245,7 +245,7 @@ def loops(draw: st.DrawFn) -> Sample:
     w = Writer(draw, draw(st.integers(1, 3)))
     outer = ["m", "d"][: draw(st.integers(1, 2))]
     for name in outer:
-        w.range(name, ("tile", "tile", "one", "span"), 33)
+        w.range(name, ("tile", "tile", "one", "span"), 33 if len(outer) == 1 else 13)
     n = w.range("n", ("tile", "tile", "tile", "one"), 130 if len(outer) == 1 else 48)
     w.declare(outer)
     scope = w.scope(outer, _dtypes(draw))
@@ -264,7 +264,7 @@ def loops(draw: st.DrawFn) -> Sample:
         w.add(1, f"var s{number}: {type_} = {start.get(kind, '0')}")
         state.append((f"s{number}", kind, dtype, frozenset(held)))
     w.add(1, _for(n))
-    inside = scope.inner(*(["n"] if n.form == "tile" else []), folds=True)
+    inside = scope.inner(*(["n"] if n.form == "tile" else []))
     if n.form == "one":
         inside.standing = [*scope.standing, "n"]
     within = Maker(draw, inside)
