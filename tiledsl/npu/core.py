@@ -41,7 +41,7 @@ from tiledsl.types import DType
 
 @dataclass
 class Lowering:
-    """What the walks over one kernel share; ``channels`` by value and whether it goes to vectors."""
+    """What the walks over a kernel share; ``channels`` by value and whether it goes to vectors."""
 
     shape: Shape
     plan: Plan
@@ -60,8 +60,10 @@ class Core:
         self.programs: Scalar = ONE
         self.marks = shared.shape.marks
         split = shared.split if core is npu.Core.VECTOR else None
-        self.frame = Frame(shared.shape.grid, shared.shape.chip.name, shared.plan.tiles, shared.shape.granule, shared.shape.rank, split,
-            shared.shape.chip.cube_types, core is npu.Core.UNIFIED,
+        shape = shared.shape
+        self.frame = Frame(
+            shape.grid, shape.chip.name, shared.plan.tiles, shape.granule, shape.rank, split,
+            shape.chip.cube_types, core is npu.Core.UNIFIED,
         )  # fmt: skip
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
         vectors = core is npu.Core.VECTOR
@@ -183,6 +185,7 @@ class Core:
         self.block = outer
 
     def loop(self, statement: ir.For) -> None:
+        """Emit a loop, unless this core has nothing to do in it."""
         axis, frame = statement.axis, self.frame
         depth = min(self.shared.depth, self.shared.plan.depths.get(axis.name, self.shared.depth))
         note = f"for {axis.name} in {_domain(axis)}"
@@ -218,7 +221,7 @@ class Core:
         return True
 
     def may_stay_empty(self, var: ir.Var) -> bool:
-        """Whether all products of ``var`` may be skipped: in a loop shared with vector cores, an ``if``."""
+        """Whether all products of ``var`` may be skipped: in a shared loop, or an ``if``."""
         for s in ir.statements(self.shared.shape.body):
             if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
                 return True
@@ -240,6 +243,7 @@ class Core:
         return replace(loop, hi=apply("max", loop.hi, add(loop.lo, 1)), body=body)
 
     def branch(self, statement: ir.If) -> None:
+        """Emit an ``if`` on a scalar."""
         frame = self.frame
         if isinstance(statement.condition, ir.Value):
             raise frame.cannot(statement.span, "an `if` on a value computed from tiles")
@@ -278,6 +282,7 @@ class Core:
                 pass
 
     def new_accumulator(self, name: str, dtype: DType, m: Axis, n: Axis) -> Accumulator:
+        """Return room in L0C: twice, where two programs' products fit side by side."""
         frame = self.frame
         size = -(-frame.limit(m) // 16) * -(-frame.limit(n) // 16) * 1024
         fits_twice = 2 * size * len(self.marks.products) <= self.shared.shape.chip.capacity["L0C"]
@@ -292,6 +297,7 @@ class Core:
         return merge(m), merge(n), merge(k), a, b
 
     def product(self, statement: ir.Contract) -> None:
+        """Emit a product: into its variable, or by itself and on to where it is used."""
         marks = self.marks
         m, n, k, a, b = self.roles(statement)
         left, right = self.matrix(statement, a), self.matrix(statement, b)
@@ -308,6 +314,7 @@ class Core:
         self.deliver(result, accumulator)
 
     def matrix(self, product: ir.Contract, value: ir.Value) -> Matrix:
+        """Return an operand of a product in L1."""
         if value not in self.marks.to_cube:
             return self.matrices[value]
         if not self.unified:
@@ -397,7 +404,7 @@ class Core:
                 self.hand.send_tile(value, self.tiles[value])
 
     def lanes(self, statement: ir.Load | ir.Store) -> Lanes:
-        """Return what evaluates indices lane by lane; guards keep programs from running together."""
+        """Return what evaluates indices by lanes; guards keep programs from running together."""
         if any(statement.guards):
             self.shared.uniform = None
         return Lanes(self.frame, self.shared.shape.defined, self.tiles)
@@ -426,6 +433,7 @@ class Core:
         self.hand.once([copy], axes)
 
     def source(self, operand: ir.Operand) -> Tile | Scalar:
+        """Return what an operand is on this core."""
         return self.tiles[operand] if isinstance(operand, ir.Value) else self.frame.scalar(operand)
 
     def destination(
@@ -470,6 +478,7 @@ class Core:
         return False
 
     def assign(self, var: ir.Var, value: ir.Operand) -> None:
+        """Copy ``value`` to the variable's place, unless it was computed there."""
         tile = self.vars[var]
         source = self.source(value)
         if not isinstance(source, Tile):

@@ -1,4 +1,4 @@
-"""The cube's share of a kernel: matrix tiles through L1 and L0, products, results to global memory."""
+"""The cube's share of a kernel: matrices through L1 and L0, products, results out."""
 
 from dataclasses import dataclass, replace
 

@@ -40,7 +40,8 @@ class OverCapacity(Diagnostic):
     @property
     def message(self) -> str:
         """Give the two numbers."""
-        return f"the tiles need {self.needed:,} bytes of {self.memory}; {self.target} has {self.capacity:,}"
+        has = f"{self.target} has {self.capacity:,}"
+        return f"the tiles need {self.needed:,} bytes of {self.memory}; {has}"
 
     @property
     def notes(self) -> tuple[tuple[None, str], ...]:
@@ -57,4 +58,4 @@ class OverCapacity(Diagnostic):
         if not self.sizes:
             return "bound the span more tightly, or loop over it: `for n in N by BN:`"
         now = ", ".join(f"{name} = {value}" for name, value in self.sizes)
-        return f"use smaller tiles than {now}, or leave them out: the compiler then takes sizes that fit"
+        return f"use smaller tiles than {now}, or leave them out: the compiler takes sizes that fit"

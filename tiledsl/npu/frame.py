@@ -63,7 +63,7 @@ class Tile:
 
     ``axes`` from the outermost to the innermost. A tile of several axes always has its padding
     written; ``padded`` tells it of a tile of one axis. A bool tile is a mask over the same
-    elements. ``ring``: its buffer has several slots; ``spread``: its first 32 bytes hold one number.
+    elements. ``ring``: its buffer has several slots; ``spread``: its first 32 bytes hold one value.
     """
 
     ref: npu.Ref
@@ -296,7 +296,7 @@ class Frame:
                 (*body, turn),
                 note,
                 span=self.span,
-            )  # fmt: skip
+            )
         )
 
     def merge(self, axes: tuple[Axis, ...]) -> Axis:
@@ -311,7 +311,7 @@ class Frame:
         return merged
 
     def apart(self, axis: Axis, stride: Scalar) -> dict[Axis, Scalar]:
-        """Return the stride of each member of a merged range whose positions are ``stride`` apart."""
+        """Return the stride of each member of a merged range with ``stride`` between positions."""
         found: dict[Axis, Scalar] = {}
         for member in reversed(self.members.get(axis, (axis,))):
             found[member] = stride

@@ -28,8 +28,8 @@ from tiledsl.scalar import (
 from tiledsl.types import DType
 
 _SCALAR_OPS = frozenset({
-    "add", "sub", "mul", "floordiv", "mod", "min", "max", "neg", "bitand", "bitor", "bitxor", "shl", "shr",
-    "where", "cast", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not",
+    "add", "sub", "mul", "floordiv", "mod", "min", "max", "neg", "bitand", "bitor", "bitxor",
+    "shl", "shr", "where", "cast", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not",
 })  # fmt: skip
 
 
@@ -68,7 +68,7 @@ class Lanes:
         return add(self.frame.start(axis), place[axis])
 
     def value(self, operand: ir.Operand, place: Mapping[Axis, Scalar]) -> Scalar:
-        """Return an integer value at a lane, as a scalar; read from UB where it is computed there."""
+        """Return an integer value at a lane, as a scalar; read from UB where it is only there."""
         if not isinstance(operand, ir.Value):
             return self.frame.scalar(operand)
         match self.defined[operand]:
@@ -197,7 +197,8 @@ def _over(frame: Frame, axes: tuple[Axis, ...], emit: Callable[[dict[Axis, Scala
 
 
 def _load_row(
-    lanes: Lanes, statement: ir.Load, tile: Tile, inner: Axis, place: dict[Axis, Scalar], default: Scalar
+    lanes: Lanes, statement: ir.Load, tile: Tile, inner: Axis, place: dict[Axis, Scalar],
+    default: Scalar,
 ) -> None:  # fmt: skip
     frame = lanes.frame
     offset, inside = _place(lanes, statement, {**place, inner: ZERO})
@@ -295,7 +296,7 @@ def store(lanes: Lanes, statement: ir.Store, tile: Tile) -> None:
 
 
 def _spread(frame: Frame, tile: Tile) -> Tile:
-    """Return ``tile`` with each element in a block of 32 bytes of its own: copies start at blocks."""
+    """Return ``tile`` with each element in 32 bytes of its own: copies start at blocks."""
     if tile.dtype.size not in (2, 4):
         raise frame.cannot(frame.span, f"a store of {tile.dtype} element by element")
     count = max(8, -(-frame.elements(tile.axes) // 8) * 8)

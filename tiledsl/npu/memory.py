@@ -149,8 +149,8 @@ def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:
 
 
 def copy_out(
-    frame: Frame, tile: Tile, target: npu.Global, strides: dict[Axis, Scalar], axes: tuple[Axis, ...],
-    statement: ir.Store | None = None,
+    frame: Frame, tile: Tile, target: npu.Global, strides: dict[Axis, Scalar],
+    axes: tuple[Axis, ...], statement: ir.Store | None = None,
 ) -> None:  # fmt: skip
     """Emit the copy of ``tile`` with the given strides of ``target``."""
     vectors = Vectors(frame)

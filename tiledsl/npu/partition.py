@@ -179,15 +179,16 @@ def _plain(store: ir.Store, value: ir.Value, rank: Mapping[Axis, int]) -> bool:
     rounded = store.tensor.dtype in (DType.F32, DType.F16, DType.BF16, DType.I32)
     last = store.index[-1].terms if store.index else ()
     return (
-        store.mode == "store" and not any(store.guards) and simple and rounded and set(named) == axes
-        and len(named) == len(axes) == 2 and bool(last) and rank[named[0]] < rank[named[1]]
+        store.mode == "store" and not any(store.guards) and simple and rounded
+        and set(named) == axes and len(named) == len(axes) == 2 and bool(last)
+        and rank[named[0]] < rank[named[1]]
     )  # fmt: skip
 
 
 def _live_on_vectors(
     marks: Partition, every: list[ir.Stmt], defined: dict[ir.Value, ir.Stmt]
 ) -> set[ir.Value]:
-    """Return the values that vector cores need: for stores, variables, and what goes to the cube."""
+    """Return the values that vector cores need: for stores, variables, and the cube."""
     work: list[ir.Value] = list(marks.to_cube)
     read_vars: set[ir.Var] = set()
     live: set[ir.Value] = set()

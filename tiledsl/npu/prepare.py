@@ -39,7 +39,7 @@ def _composite(statement: ir.Compute) -> bool:
 
 
 def _thin(statement: ir.Contract) -> bool:
-    """A matrix times a vector, or a product of vectors, is the vector unit's work."""
+    """Tell a matrix times a vector, which is the vector unit's work, from a matrix product."""
     shared = set(statement.axes)
     return not (set(statement.a.type.axes) - shared and set(statement.b.type.axes) - shared)
 

@@ -90,8 +90,10 @@ class Iota(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Unary(Instruction):
-    """V: ``dst[i] = op(src[i])``, flat: exp ln sqrt abs (f16, f32), not (u16: all bits), relu,
-    and floor ceil rint trunc (f32 to f32: ``Cast`` with a rounding mode).
+    """V: ``dst[i] = op(src[i])``, flat.
+
+    exp ln sqrt abs (f16, f32), not (u16: all bits), relu, and
+    floor ceil rint trunc (f32 to f32: ``Cast`` with a rounding mode).
     """
 
     op: str
@@ -129,8 +131,9 @@ class WithScalar(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Convert(Instruction):
-    """V: ``dst[i] = src[i]`` in the type of ``dst``; ``mode`` is the rounding of Ascend C's Cast:
-    ``none rint floor ceil trunc``. Integers saturate.
+    """V: ``dst[i] = src[i]`` in the type of ``dst``.
+
+    ``mode`` is the rounding of Ascend C's Cast: ``none rint floor ceil trunc``. Integers saturate.
     """
 
     dst: Ref
@@ -156,8 +159,10 @@ class Compare(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Select(Instruction):
-    """V: ``dst[i] = a[i] if mask bit i else b[i]``; f16 or f32 (other types of the same width are
-    referred to as these: the bits are moved as they are). ``b`` may be a scalar.
+    """V: ``dst[i] = a[i] if mask bit i else b[i]``.
+
+    f16 or f32; other types of the same width are referred to as these: bits move as they are.
+    ``b`` may be a scalar.
     """
 
     dst: Ref
@@ -193,8 +198,8 @@ class Expand(Instruction):
 class RowReduce(Instruction):
     """V: ``dst[r] = op(src(r, c) over c < cols)`` for ``r < rows``: sum max min of f32 (f16).
 
-    ``src`` is full and is left as it is; ``scratch`` has room for 256 B a row and ``cols / 32 + 256``
-    elements more. ``identity`` is the result where ``cols`` is 0.
+    ``src`` is full and is left as it is; ``scratch`` has room for 256 B a row and for
+    ``cols / 32 + 256`` elements more. ``identity`` is the result where ``cols`` is 0.
     """
 
     op: Lit["sum", "max", "min"]
@@ -305,8 +310,8 @@ class LoadB(Instruction):
     of L0B, C0 rows of k x 16 columns of n, stored n-major (16 x C0), is at
     ``(i * ceil(n / 16) + j) * 16 * C0``.
 
-    `LoadA` and `LoadB` with ``k`` = 0 write zeros: ``round_up(m or n, 16) * C0`` elements from ``dst``
-    on, one fractal of depth (Ascend C: ``InitConstValue``), for the `Mmad` that follows.
+    `LoadA` and `LoadB` with ``k`` = 0 write zeros: ``round_up(m or n, 16) * C0`` elements from
+    ``dst`` on, one fractal of depth (Ascend C: ``InitConstValue``), for the `Mmad` that follows.
     """
 
     dst: Ref
@@ -323,8 +328,8 @@ class Mmad(Instruction):
 
     Element (r, c) at ``(c // 16) * round_up(m, 16) * 16 + r * 16 + c % 16``. ``first`` (bool)
     overwrites ``dst``. Only ``k`` products are summed, whatever the fractals hold beyond. With
-    ``k`` = 0 and ``first`` it writes zeros (the product of the zeros that `LoadA` and `LoadB` left);
-    with ``k`` = 0 else nothing.
+    ``k`` = 0 and ``first`` it writes zeros (the product of what `LoadA` and `LoadB` left); with
+    ``k`` = 0 else nothing.
     """
 
     dst: Ref
@@ -354,7 +359,7 @@ class Fixpipe(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Drain(Instruction):
-    """V, on a unified core: L0C (Nz) to UB, row-major: element (r, c) of the tile that `Mmad` wrote.
+    """V, on a unified core: L0C (Nz) to UB, row-major, the tile that `Mmad` wrote.
 
     ``dst`` is full, of the same type; ``scratch`` has room for whole fractals of the tile. Ascend
     C: ``DataCopy`` from CO1, then rows of 16 within UB. Columns up to a multiple of 16 are written.
@@ -477,9 +482,10 @@ class Comment(Instruction):
 
 
 Step = (
-    CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select | Spread
-    | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | WriteScalar | LoadNz | LoadA | LoadB | Mmad
-    | Fixpipe | Drain | Feed | SetFlag | WaitFlag | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
+    CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select
+    | Spread | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | WriteScalar
+    | LoadNz | LoadA | LoadB | Mmad | Fixpipe | Drain | Feed | SetFlag | WaitFlag | Barrier
+    | CrossSet | CrossWait | Let | Assign | For | If | Comment
 )  # fmt: skip
 
 

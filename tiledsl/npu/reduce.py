@@ -115,11 +115,12 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
         return
     vectors.emit(npu.Fill(dst.ref, as_type(ZERO, dst.dtype), frame.extent(dst.axes)))
     dst.padded = True
+    block = frame.extent(source.axes[-2:])
     _blocks(
         frame, outer[:-1],
         lambda at: vectors.emit(
             rows(
-                replace(source.ref, offset=add(source.ref.offset, mul(at, frame.extent(source.axes[-2:])))),
+                replace(source.ref, offset=add(source.ref.offset, mul(at, block))),
                 replace(dst.ref, offset=add(dst.ref.offset, mul(at, frame.pitch(outer[-1])))),
                 frame.size(outer[-1]),
             )

@@ -1,4 +1,4 @@
-"""Scans, and reductions that the vector unit has no row instruction for: turned, then row by row."""
+"""Scans, and reductions without a row instruction: turned, then row by row."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def turn(
 
 
 def scan(frame: Frame, statement: ir.Scan, source: Tile, dst: Tile) -> None:
-    """Emit ``dst = scan(source over axis)``, one row of the axis upon the other."""
+    """Emit a scan, one row of the axis upon the other."""
     vectors, op = Vectors(frame), statement.reduction.combine
     if COMPUTED_IN.get(dst.dtype) is not dst.dtype:
         raise frame.cannot(statement.span, f"`{statement.reduction.scan}` of {dst.dtype}")

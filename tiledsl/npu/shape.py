@@ -1,4 +1,4 @@
-"""What a kernel is like, as far as the NPU lowering asks: orders of axes, granules, lives, spans."""
+"""What a kernel is like, as far as the NPU lowering asks: orders, granules, lives, spans."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -164,7 +164,7 @@ def _turned(s: ir.Reduce) -> bool:
 
 
 def uses(body: tuple[ir.Stmt, ...]) -> tuple[dict[int, int], dict[ir.Value, int]]:
-    """Number the statements; return their numbers and the last use of each value.
+    """Return the number of each statement, and the last use of each value.
 
     A use in a loop that its definition is not in counts at the loop's end.
     """
@@ -203,6 +203,7 @@ def uses(body: tuple[ir.Stmt, ...]) -> tuple[dict[int, int], dict[ir.Value, int]
 
 
 def spans_of(body: tuple[ir.Stmt, ...]) -> tuple[Axis, ...]:
+    """Return the spans of a body, each after the range whose positions it repeats."""
     found: dict[Axis, None] = {}
 
     def meet(axes: Iterable[Axis]) -> None:

@@ -19,7 +19,7 @@ OUT = 1.0e9  # a position that no element has: dims of a tile stay far below it
 
 
 def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions: Tile) -> None:
-    """Emit ``values, positions = sort(source over axis)``, or the top ones of it."""
+    """Emit a sort of ``source`` along its innermost range, or the top ones of it."""
     axis, into = statement.axis, statement.into or statement.axis
     outer = tuple(a for a in source.axes if a is not axis)
     if source.axes != (*outer, axis) or len(outer) > 1 or values.axes != (*outer, into):
@@ -101,7 +101,8 @@ def _drop(frame: Frame, place: Tile, at: Tile, left: Tile, last: float) -> None:
 
 
 def _deliver(
-    frame: Frame, strip: npu.Ref, dst: Tile, count: Scalar, rows: Scalar, pitch: Scalar, most: tuple[int, int]
+    frame: Frame, strip: npu.Ref, dst: Tile, count: Scalar, rows: Scalar, pitch: Scalar,
+    most: tuple[int, int],
 ) -> None:  # fmt: skip
     """Write the picks, one row a pick, as rows of results."""
     vectors = Vectors(frame)

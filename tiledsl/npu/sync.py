@@ -232,7 +232,7 @@ def _carried(
     nodes: list[npu.Step], touched: list[tuple[_Access, ...]], counter: str, flags: _Flags,
     barriers: list[tuple[int, Queue]], programs: bool,
 ) -> list[_Edge]:  # fmt: skip
-    """Return the flags from one turn of a loop to a later one; add barriers where one is missing."""
+    """Return the flags from a turn of a loop to a later one; add barriers that are missing."""
     edges: list[_Edge] = []
     for j, later in enumerate(touched):
         for i in range(j + 1):
@@ -302,7 +302,7 @@ def _answer(edge: _Edge, flags: _Flags, after: list[list[npu.Step]]) -> None:
 
 
 def _turns(edge: _Edge, back: list[_Edge]) -> int:
-    """Return how many turns later at the earliest the flag is raised again; 0 where nothing tells."""
+    """Return how many turns later the flag can be raised again; 0 where nothing tells."""
     src, dst = edge.pair
     answers = [
         e.turns

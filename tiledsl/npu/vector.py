@@ -119,7 +119,7 @@ class Vectors:
         self.emit(npu.Fill(dst.ref, value, self.count(dst)))
 
     def copy(self, src: Source, dst: Tile) -> None:
-        """Write ``src``, of the type of ``dst``, into ``dst``, broadcast along axes that it lacks."""
+        """Write ``src``, of the type of ``dst``, into ``dst``, along axes that it lacks too."""
         if not isinstance(src, Tile):
             self.fill(dst, src)
         elif src.axes != dst.axes:

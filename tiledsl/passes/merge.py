@@ -13,8 +13,8 @@ CHEAP = frozenset({"add", "sub", "mul", "min", "max"})
 def merge_equal_values(kernel: ir.Kernel) -> ir.Kernel:
     """Use the first of several equal loads, positions, computations and reductions for all.
 
-    So are reads of a variable that is not assigned between. Loads of tensors that the kernel writes,
-    reads for an update (``acc += x``) and the ops in `CHEAP` are left alone.
+    So are reads of a variable that is not assigned between. Loads of tensors that the kernel
+    writes, reads for an update (``acc += x``) and the ops in `CHEAP` are left alone.
 
     Before::
 

@@ -71,7 +71,7 @@ def _mentions(scalar: Scalar, axis: Axis) -> bool:
 
 
 def _with_loop(kernel: ir.Kernel, span: Axis, piece: Axis) -> ir.Kernel:
-    """Return the kernel with all that has ``span`` in a loop over ``piece``, where it first stands."""
+    """Return the kernel with all that has ``span`` in one loop over ``piece``."""
     values: dict[ir.Value, ir.Value] = {}
     inside: list[ir.Stmt] = []
     before: list[ir.Stmt] = []
