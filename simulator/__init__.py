@@ -5,7 +5,8 @@ that flags order every access. All three run the module that `tiledsl.backends.n
 with cores of its own kind.
 """
 
+from tiledsl.simulator.estimate import estimate
 from tiledsl.simulator.hazards import Hazard, HazardError, check
 from tiledsl.simulator.report import Simulation, simulate
 
-__all__ = ["Hazard", "HazardError", "Simulation", "check", "simulate"]
+__all__ = ["Hazard", "HazardError", "Simulation", "check", "estimate", "simulate"]

@@ -3,7 +3,8 @@
 The splits are those of ``backends/ascend/include/tiledsl_ascend.h``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ _REPEAT = 256  # bytes that one repeat of a vector instruction takes
 _BLOCK = 32
 _MOST = 255  # repeats of one instruction, and blocks from one repeat to the next
 _LINE = 512  # bytes of global memory
+_PART = 128  # bytes: rows that start at multiples touch no line more than they fill
 
 _KINDS = {
     "add": "add", "sub": "add", "mul": "mul", "max": "max", "min": "max", "div": "div",
@@ -34,14 +36,30 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one core gets of global memory, in bytes a cycle, for reads and for writes."""
+    """How crowded global memory is for one core.
 
-    read: float
-    write: float
-    scratch: float
+    ``slow`` is how many times longer a copy from or to HBM takes than it would alone, ``cold`` the
+    part of what is read of each tensor that comes from there, ``sharers`` how many blocks read the
+    same bytes at once. ``slow_cache`` is the same as ``slow`` for all that goes through L2.
+    """
+
+    slow: float = 1.0
+    slow_cache: float = 1.0
+    cold: Mapping[str, float] = field(default_factory=dict)
+    sharers: Mapping[str, float] = field(default_factory=dict)
+
+    def read(self, name: str) -> float:
+        """Return how many times longer a read of a tensor takes than from L2 alone."""
+        cold = self.cold.get(name, 1.0)
+        return max(self.slow_cache, 1.0 + cold * (self.slow - 1.0))
+
+    @property
+    def write(self) -> float:
+        """How many times longer a write takes than to L2 alone."""
+        return max(self.slow_cache, self.slow)
 
 
-UNSHARED = Share(float("inf"), float("inf"), float("inf"))
+UNSHARED = Share()
 
 
 def kind_of(op: str, dtype: DType) -> str:
@@ -61,7 +79,7 @@ def by_rows(
 ) -> Work:
     """Return the work of an instruction on views: rows as repeats, or row by row."""
     cost, size = chip.costs.vector[kind], dst.place.dtype.size
-    slope = cost.slope + (chip.costs.bank_conflict if _conflict(sources) else 0.0)
+    slope = cost.slope + _conflict(chip, dst, sources)
     chunks = -(-cols * size // _REPEAT)
     views = (dst, *sources)
     fits = all(v.stride * size // _BLOCK <= _MOST for v in views if v.kind == "full")
@@ -117,23 +135,44 @@ def transpose(chip: Chip, size: int, rows: int, cols: int) -> Work:
 
 
 def outside(
-    transfer: Transfer, share: float, width: int, shape: tuple[int, ...],
-    strides: tuple[int, ...], start: int,
+    transfer: Transfer, width: int, shape: tuple[int, ...], strides: tuple[int, ...], start: int,
+    *, slow: float = 1.0, sharers: float = 1.0,
 ) -> Work:  # fmt: skip
     """Return the work of a copy from or to global memory.
 
-    Rows of ``width`` bytes from byte ``start`` on, ``strides`` bytes apart; ``share`` is what the
-    core gets of the memory, in bytes a cycle.
+    Rows of ``width`` bytes from byte ``start`` on, ``strides`` bytes apart; it takes ``slow``
+    times as long as alone, and ``sharers`` cores ask for the same lines at once.
     """
-    rows = prod(shape)
     copies = prod(shape[:-1])
-    if rows > 1 and strides[-1] == width:  # the rows of one copy are one run of bytes
-        rows, width = copies, width * shape[-1]
-    aligned = start % _LINE == 0 and all(s % _LINE == 0 for s in strides)
-    extra = transfer.row_bytes if aligned else transfer.unaligned_bytes
-    own = rows * (width / transfer.bytes_per_cycle + transfer.row)
-    shared = rows * (width + (extra if rows > 1 or not aligned else 0.0)) / share
-    return Work(max(own, shared, copies * transfer.issue), transfer.latency, copies)
+    rows, width = _runs(width, shape, strides)
+    alone = width / transfer.bytes_per_cycle + transfer.row
+    if not _aligned(strides, start):
+        alone += transfer.unaligned_bytes / transfer.bytes_per_cycle
+    lines = -(-width // _LINE) * sharers * transfer.line
+    row = max(alone, transfer.row_least, lines if sharers > 1 else 0.0)
+    return Work(max(rows * row * slow, copies * transfer.issue), transfer.latency, copies)
+
+
+def spare(
+    transfer: Transfer, width: int, shape: tuple[int, ...], strides: tuple[int, ...], start: int
+) -> float:
+    """Return the bytes that HBM moves for a copy beside those that are copied: parts of lines."""
+    if _aligned(strides, start):
+        return 0.0
+    return _runs(width, shape, strides)[0] * transfer.unaligned_bytes
+
+
+def _runs(width: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many runs of bytes a copy has, and how long each is."""
+    rows, copies = prod(shape), prod(shape[:-1])
+    if rows > 1 and strides[-1] == width:
+        return copies, width * shape[-1]
+    return rows, width
+
+
+def _aligned(strides: tuple[int, ...], start: int) -> bool:
+    """Whether rows start where lines of global memory, or whole parts of them, start."""
+    return all(n % _PART == 0 for n in (start, *strides))
 
 
 def load(transfer: Transfer, size: int, issues: int) -> Work:
@@ -161,7 +200,19 @@ def _up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-def _conflict(sources: tuple[View, ...]) -> bool:
-    """Whether two sources are read from one group of banks: bits 5 to 8 of the address."""
+def _conflict(chip: Chip, dst: View, sources: tuple[View, ...]) -> float:
+    """Return what conflicts of UB banks add to a repeat.
+
+    An address has 2 bits for the bank above 7 for the row, 4 for the group and 5 for the byte. A
+    repeat takes 8 groups. Two reads conflict in one group; a read and the write some repeats
+    earlier in one bank, unless they keep to the same groups.
+    """
     along = [v.place.start for v in sources if v.kind in ("full", "row")]
-    return len(along) == 2 and along[0] != along[1] and not (along[0] ^ along[1]) & 0x1E0
+    extra = 0.0
+    if len(along) == 2 and along[0] != along[1] and not (along[0] ^ along[1]) & 0x1E0:
+        extra += chip.costs.bank_conflict
+    out = dst.place.start
+    for start in along:
+        if start != out and start >> 16 == out >> 16 and (start ^ out) & 0x1E0:
+            extra = max(extra, chip.costs.bank_write_conflict)
+    return extra

@@ -197,12 +197,16 @@ class Timer(Core):
             return
         size = dtype.size
         place = spot.place
-        share = self.share.scratch
+        share = self.share
+        slow, sharers = share.slow_cache, 1.0
         if not place.slots:
-            share = self.share.read if path.startswith("GM") else self.share.write
+            reads = path.startswith("GM")
+            slow = share.read(place.name) if reads else share.write
+            sharers = share.sharers.get(place.name, 1.0) if reads else 1.0
         work = costs.outside(
-            self.chip.costs.transfers[path], share, width * size, sizes,
+            self.chip.costs.transfers[path], width * size, sizes,
             tuple(same(s) * size for s in strides), same(spot.offset) * size,
+            slow=slow, sharers=sharers,
         )  # fmt: skip
         self._do(line, queue, work)
         bytes_ = width * size

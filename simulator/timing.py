@@ -1,8 +1,9 @@
 """How long a program takes: its cores counted instruction by instruction, then put together.
 
-One program of each class is counted first: that gives the bytes moved, and so what each core gets
-of global memory. Then the block with the most to do is counted, all its programs in their order;
-the run takes as long as that block, and the launch.
+One program of each class is counted first: that gives the bytes moved. `traffic` tells which of
+them come from HBM. Then the block with the most to do is counted, all its programs in their order,
+its copies held up as far as memory is busy with all the blocks' copies; the run takes as long as
+that block, and the launch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,13 @@ from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import CUBE, Crossing, Launch, Line, run_together
 from tiledsl.simulator.costs import UNSHARED, Share
 from tiledsl.simulator.timer import Tally, Timer
+from tiledsl.simulator.traffic import traffic
 from tiledsl.simulator.values import Runnable
 
+_LITTLE = 0.01  # of which a copy may take longer before that is looked into
+_CLOSE = 0.005  # by which the time found may be wrong
+_SLOWEST = 1 << 12
+_GUESSES = 6
 _COUNTED = 16  # classes of which a program is counted; the others are taken like the next one
 
 
@@ -26,7 +32,8 @@ class Timing:
 
     ``busy`` has the cycles of each queue of the slowest block's core (``cube MTE2`` in a mixed
     kernel), ``lines`` the instructions and cycles of each line in that block, ``moved`` the bytes
-    of all programs on each path, ``peaks`` the bytes of each memory that buffers take.
+    of all programs on each path, ``peaks`` the bytes of each memory that buffers take. ``tallies``
+    are the counts of the slowest block's cores as they are.
     """
 
     cycles: float
@@ -36,15 +43,19 @@ class Timing:
     moved: Mapping[str, float]
     peaks: Mapping[str, int]
     lines: Mapping[Line, tuple[float, float]] = field(repr=False)
+    tallies: Sequence[Tally] = field(repr=False)
 
 
 def measure(
     runnable: Runnable, launch: Launch, chip: Chip, groups: Sequence[Array],
-    cores: int | None = None, make: Callable[..., Timer] = Timer,
+    cores: int | None = None, *, warm: bool = False, bypass: frozenset[str] = frozenset(),
+    make: Callable[..., Timer] = Timer,
 ) -> Timing:  # fmt: skip
     """Return what a launch takes on ``chip``, on ``cores`` blocks if that is given.
 
-    The cores of the slowest block are made by ``make``: a `Timer` that also keeps a record.
+    ``warm``: L2 has what the same launch left there before. ``bypass`` names tensors that L2 is not
+    to keep. The cores of the slowest block are made by ``make``, a `Timer` or one that also keeps a
+    record.
     """
     program = runnable.program
     total = sum(len(group) for group in groups)
@@ -59,7 +70,6 @@ def measure(
             for key, amount in tally.items():
                 if key[0] == "bytes":
                     moved[key] = moved.get(key, 0.0) + amount * len(group)
-    share = _share(program, launch, chip, blocks, moved)
     kinds = [0] * total
     for kind, group in enumerate(groups):
         for number in group.tolist():
@@ -67,10 +77,18 @@ def measure(
     weights = [cycles for cycles, _ in singles]
     slowest = _slowest(kinds, weights, blocks)
     numbers = list(range(slowest, total, blocks))
-    cycles, tallies = _count(
-        runnable, launch, chip, share, numbers, [kinds[n] for n in numbers], blocks, make
-    )
-    cycles = max(cycles, _crowded(program, launch, chip, moved))
+    asked = traffic(runnable, launch, chip, groups, blocks, warm=warm, bypass=bypass)
+    handed = 2 * moved.get(("bytes", "scratch"), 0.0) / 2
+
+    def count(slow: float, slow_cache: float) -> tuple[float, list[Tally]]:
+        share = Share(slow, slow_cache, asked.cold, asked.sharers)
+        own = [kinds[n] for n in numbers]
+        return _count(runnable, launch, chip, share, numbers, own, blocks, make)
+
+    second = chip.mhz * 1e6
+    far = asked.far / chip.hbm_bytes_per_second * second
+    near = (asked.near + handed) / chip.l2_bytes_per_second * second
+    cycles, tallies = _crowded(count, far, near, chip.contention)
     sync = chip.costs.sync
     busy, lines = _summary(program, runnable.indices, tallies)
     start = (sync.launch_fixed + sync.launch_per_core * blocks) * chip.mhz
@@ -82,7 +100,48 @@ def measure(
         moved={str(path): amount for (_, path), amount in moved.items()},
         peaks=_peaks(program),
         lines=lines,
+        tallies=tallies,
     )
+
+
+def _crowded(
+    count: Callable[[float, float], tuple[float, list[Tally]]], far: float, near: float,
+    contention: float,
+) -> tuple[float, list[Tally]]:  # fmt: skip
+    """Return the cycles and counts of a core that waits for memory as long as others hold it up.
+
+    HBM is busy for ``far`` cycles, L2 for ``near``. Where memory is busy for the part ``u`` of the
+    time, a copy takes ``1 / (1 - u ** contention)`` times as long as alone; the time that this
+    gives is found by taking ever closer guesses.
+    """
+    alone = count(1.0, 1.0)
+    need = max(far, near)
+    if need == 0 or (need / max(alone[0], 1.0)) ** contention < _LITTLE:
+        return alone
+
+    def guess(slow: float) -> tuple[float, tuple[float, list[Tally]]]:
+        found = count(slow, 1.0) if far >= near else count(1.0, slow)
+        return found[0] * (1.0 - 1.0 / slow) ** (1.0 / contention) - need, found
+
+    low, high = 1.0, 2.0
+    below = -need
+    above, best = guess(high)
+    while above < 0 and high < _SLOWEST:
+        low, below, high = high, above, high * 2
+        above, best = guess(high)
+    found = best
+    for _ in range(_GUESSES):
+        if above < _CLOSE * need or above < 0:
+            break
+        middle = low + (high - low) * min(0.9, max(0.1, -below / (above - below)))
+        value, found = guess(middle)
+        if value < 0:
+            low, below = middle, value
+        else:
+            high, above, best = middle, value, found
+    if best is not found:  # the cores that are made last are those whose record is kept
+        _, best = guess(high)
+    return best
 
 
 def _singles(
@@ -106,65 +165,6 @@ def _slowest(kinds: Sequence[int], weights: Sequence[float], blocks: int) -> int
     for number, kind in enumerate(kinds):
         loads[number % blocks] += weights[kind]
     return max(range(blocks), key=loads.__getitem__)
-
-
-def _share(
-    program: Program, launch: Launch, chip: Chip, blocks: int, moved: Tally
-) -> Share:
-    """Return what one core gets of global memory, in bytes a cycle.
-
-    What is read again comes from L2, and what is written stays there, as far as it has room.
-    """
-    users = blocks * (3 if program.mixed else 1)
-    dram, cache = (rate / users for rate in _rates(chip))
-    cold = _cold(program, launch, moved)
-    return Share(
-        read=1 / (cold / dram + (1 - cold) / cache),
-        write=cache if _fits(program, launch, chip) else dram,
-        scratch=cache,
-    )
-
-
-def _crowded(program: Program, launch: Launch, chip: Chip, moved: Tally) -> float:
-    """Return the cycles that global memory needs at least for all that moves."""
-    dram, cache = _rates(chip)
-    reads, writes = _read(moved), _written(moved)
-    far = _cold(program, launch, moved) * reads
-    far += 0.0 if _fits(program, launch, chip) else writes
-    return max(far / dram, (reads + writes + 2 * _handed(moved)) / cache)
-
-
-def _rates(chip: Chip) -> tuple[float, float]:
-    """Return what memory and L2 give all cores together, in bytes a cycle."""
-    second = chip.mhz * 1e6
-    return chip.hbm_bytes_per_second / second, chip.l2_bytes_per_second / second
-
-
-def _read(moved: Tally) -> float:
-    """Return the bytes of tensors that are read."""
-    return sum(moved.get(("bytes", path), 0.0) for path in ("GM->UB", "GM->L1")) - _handed(moved)
-
-
-def _written(moved: Tally) -> float:
-    """Return the bytes of tensors that are written."""
-    return sum(moved.get(("bytes", path), 0.0) for path in ("UB->GM", "L0C->GM")) - _handed(moved)
-
-
-def _handed(moved: Tally) -> float:
-    """Return the bytes that go through workspaces: each is written once and read once."""
-    return moved.get(("bytes", "scratch"), 0.0) / 2
-
-
-def _cold(program: Program, launch: Launch, moved: Tally) -> float:
-    """Return the part of what is read that is read for the first time."""
-    sizes = (launch.tensors[t.name].bytes.size for t in program.tensors if t.role != "out")
-    taken = _read(moved)
-    return min(1.0, sum(sizes) / taken) if taken > 0 else 1.0
-
-
-def _fits(program: Program, launch: Launch, chip: Chip) -> bool:
-    """Whether all tensors have room in L2."""
-    return sum(launch.tensors[t.name].bytes.size for t in program.tensors) <= chip.l2_bytes
 
 
 def _count(

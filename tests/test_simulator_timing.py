@@ -21,6 +21,7 @@ from tiledsl.npu.program import Barrier, Buffer, Memory, Ref, View
 from tiledsl.ops.registry import Array
 from tiledsl.scalar import ONE, ZERO, Literal, integer
 from tiledsl.simulator import Simulation, costs, simulate, timer
+from tiledsl.simulator.estimate import estimate
 from tiledsl.types import DType
 
 F32 = DType.F32
@@ -151,13 +152,40 @@ def test_a_barrier_holds_what_comes_after() -> None:
 def test_short_rows_and_odd_starts_are_slow() -> None:
     transfer = CHIP.costs.transfers["GM->UB"]
 
-    def cycles(width: int, rows: int, stride: int, share: float = 16.0) -> float:
-        return costs.outside(transfer, share, width, (rows,), (stride,), 0).cycles
+    def cycles(width: int, rows: int, stride: int, slow: float = 1.0) -> float:
+        return costs.outside(transfer, width, (rows,), (stride,), 0, slow=slow).cycles
 
-    assert cycles(2048, 64, 24574) == 1.25 * cycles(2048, 64, 24576)
-    assert cycles(64, 64, 1024, 1e9) > 64 * 64 / transfer.bytes_per_cycle + 3 * 64
-    assert cycles(512, 64, 512) == 64 * 512 / 16  # one run of bytes
-    assert cycles(32, 1, 32, 1e9) == transfer.issue
+    assert cycles(2048, 64, 24574) > 1.2 * cycles(2048, 64, 24576)
+    assert cycles(2048, 64, 24576, 2.0) == 2 * cycles(2048, 64, 24576)
+    assert cycles(64, 64, 1024) >= 64 * 64 / transfer.bytes_per_cycle + transfer.row * 64
+    assert cycles(512, 64, 512) < 512 * 64 / transfer.bytes_per_cycle + 2 * transfer.row
+    assert cycles(32, 1, 32) == transfer.issue
+    many = costs.outside(transfer, 128, (64,), (1024,), 0, sharers=48).cycles
+    assert many == pytest.approx(64 * 48 * transfer.line)
+
+
+def _estimate(count: int, **more: object) -> Simulation:
+    sizes = dict.fromkeys("xyz", count)
+    options = {"chip": CHIP, "dims": {"N": count}} | more
+    return estimate(vector_add(2, tile=8192), sizes, **options)  # type: ignore[arg-type]
+
+
+def test_an_estimate_is_what_a_run_takes() -> None:
+    arrays = {n: np.zeros(100_000, np.float32) for n in "xyz"}
+    run = simulate(vector_add(2, tile=8192), arrays, {"N": 100_000}, {}, CHIP)
+    assert _estimate(100_000).cycles == run.cycles
+
+
+def test_memory_bounds_large_tensors_and_l2_helps_small_ones() -> None:
+    count = 1 << 26
+    large = _estimate(count)
+    nearly = pytest.approx(12e6 * count / CHIP.hbm_bytes_per_second, rel=0.2)
+    assert large.microseconds == nearly
+    reads = frozenset("xy")
+    assert _estimate(count, warm=True).cycles > large.cycles
+    assert _estimate(count // 2, bypass=reads).cycles < 1.1 * _estimate(count // 2).cycles
+    small = 1 << 23
+    assert _estimate(small, warm=True).cycles < 0.8 * _estimate(small).cycles
 
 
 def test_the_report_has_the_figures() -> None:

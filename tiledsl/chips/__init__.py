@@ -22,17 +22,19 @@ class Transfer:
     """What a path between memories costs, seen from one core.
 
     A transfer keeps its queue busy for its bytes at ``bytes_per_cycle`` and ``row`` cycles for each
-    row, at least for ``issue``; the data have arrived ``latency`` cycles after that. Of what the
-    cores share, global memory, each row takes ``row_bytes`` more than it has (``unaligned_bytes``
-    where rows do not start at multiples of 512 B).
+    row (a row takes ``row_least`` cycles at least), at least for ``issue``; the data have arrived
+    ``latency`` cycles after that. A row that does not start where a line of global memory starts
+    costs as much as ``unaligned_bytes`` more, here and in HBM. Where several cores ask for one line
+    at once, each waits ``line`` cycles for each of them.
     """
 
     bytes_per_cycle: float
     latency: float
     issue: float = 0.0
     row: float = 0.0
-    row_bytes: float = 0.0
+    row_least: float = 0.0
     unaligned_bytes: float = 0.0
+    line: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Costs:
     ``mmad_fixed`` is what an `Mmad` adds to its ideal time in a steady pipeline, ``mmad_latency``
     how much later its result is there.
     ``bank_conflict`` is added to the slope of an instruction that reads two operands of one group
-    of banks.
+    of banks, ``bank_write_conflict`` to that of one that writes a bank which it reads.
     """
 
     vector: Mapping[str, Cost]
@@ -65,6 +67,7 @@ class Costs:
     mmad_fixed: float
     mmad_latency: float
     bank_conflict: float
+    bank_write_conflict: float
     sync: Sync
 
 
@@ -75,6 +78,7 @@ class Chip:
     ``family`` is what code is built for; schedules may name it. ``separate`` tells that cube and
     vector cores are cores of their own, two vector cores to a cube core. ``memories`` has the bytes
     of ``UB L1 L0A L0B L0C``, each of one core; of UB ``ub_usable`` bytes are to be used.
+    A copy takes ``1 / (1 - u ** contention)`` times as long where memory is busy ``u`` of the time.
     ``cube_macs`` has the products a cycle for each element type that the cube takes.
     """
 
@@ -91,6 +95,7 @@ class Chip:
     l2_bytes: int
     l2_bytes_per_second: float
     hbm_bytes_per_second: float
+    contention: float
     cube_macs: Mapping[str, int]
     costs: Costs
 
