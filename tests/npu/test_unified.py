@@ -43,6 +43,11 @@ kernel band[T in (f32, f16, i32, i8)](x: T[M, N]) -> (y: T[M, N]):
     grid m in M by BM, n in N by BN
     y[m, n] = where(m <= n and n != m + 2, x[m, n], 0)
 """,
+    "narrowed": """
+kernel narrowed(x: f32[M, N]) -> (y: i8[M, N]):
+    grid m in M by BM, n in N by BN
+    y[m, n] = i8(x[m, n] * 60)
+""",
     "thirds": """
 kernel thirds[T in (f32, f16)](x: T[M, N]) -> (y: T[M, 3, N]):
     grid m in M by BM, n in N by BN
@@ -115,6 +120,8 @@ def expected(name: str, x: Mapping[str, npt.NDArray[np.float64]]) -> Array:
         case "band":
             m, n = np.indices(x["x"].shape)
             return np.where((m <= n) & (n != m + 2), x["x"], 0)
+        case "narrowed":
+            return np.trunc(np.clip(np.float32(x["x"]) * np.float32(60), -128, 127))
         case "thirds":
             return x["x"][:, None, :] * np.arange(3.0)[:, None]
         case "whole":
@@ -133,7 +140,7 @@ KERNELS = [
     ("add", "f32"), ("add", "i8"), ("add", "i32"), ("softmax", "f16"), ("softmax", "f32"),
     ("column_sums", "f16"), ("turned", "f32"), ("turned", "i8"), ("scaled", "f16"),
     ("scaled", "f32"), ("band", "f16"), ("band", "i32"), ("band", "i8"), ("thirds", "f32"),
-    ("gemm", "f16"), ("gemm_bias", "f16"), ("attention", "f16"), ("whole", ""),
+    ("gemm", "f16"), ("gemm_bias", "f16"), ("attention", "f16"), ("whole", ""), ("narrowed", ""),
 ]  # fmt: skip
 DIMS = ("M", "N", "K", "R", "S", "L", "D")
 

@@ -536,7 +536,11 @@ class Vectors:
         tile = self.frame.tile("clamped", src.axes, src.dtype)
         self.binary("max", src, as_type(Literal(low), src.dtype), tile)
         self.binary("min", tile, as_type(Literal(high), src.dtype), tile)
-        if src.dtype is F32:
+        if src.dtype is F32 and self.frame.unified:
+            whole = self.frame.tile("whole", src.axes, I32)
+            self.hop(tile, whole, "trunc")
+            self.hop(whole, tile, "rint")
+        elif src.dtype is F32:
             self.emit(npu.Unary("trunc", tile.ref, tile.ref, self.count(tile, tile)))
         return tile
 
