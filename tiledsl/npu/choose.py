@@ -16,7 +16,9 @@ from tiledsl.schedule import Plan
 
 # The passes that do not make tiles live longer.
 LEAN = ("fold_constants", "drop_dead_code")
-FIRST = {"m": 128, "n": 256, "k": 64, "row": 8192, "rows": 64}
+# Below these a smaller tile starts to cost: short bursts, idle lanes, fixed costs of instructions.
+ENOUGH = {"m": 64, "n": 64, "k": 64, "row": 512, "rows": 8}
+FIRST = {"m": 128, "n": 256, "k": 256, "row": 8192, "rows": 64}
 
 
 def choose_tiles(
@@ -27,12 +29,14 @@ def choose_tiles(
     Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
-    sides of a product) and halves the one that frees most until the kernel fits. Raises
+    sides and the depth of a product) and halves the largest until the kernel fits: the depth of
+    products first, then what is more than enough, then anything. Raises
     `CompileError` where even the smallest do not, with rings of one slot.
     """
     shape = analyse(kernel, chip)
     for depth in (2, 1):
-        sizes = {**_first(kernel), **fixed}
+        parts = _parts(kernel)
+        sizes = {**{name: FIRST[part] for name, part in parts.items()}, **fixed}
         while True:
             overflow = overflow_of(shape, Plan(sizes), depth)
             if overflow is None:
@@ -41,7 +45,9 @@ def choose_tiles(
             if not free:
                 break
             excess = overflow.needed // chip.capacity[overflow.memory.value]
-            largest = max(free, key=lambda name: (free[name], name))
+            deep = [name for name in free if parts[name] == "k" and free[name] > ENOUGH["k"]]
+            ample = [name for name in free if free[name] > ENOUGH[parts[name]]]
+            largest = max(deep or ample or free, key=lambda name: (free[name], name))
             step = 2 ** max(1, excess.bit_length() - 1)
             sizes[largest] = max(1, sizes[largest] // step)
     assert overflow is not None
@@ -76,8 +82,8 @@ def fit(kernel: ir.Kernel, chip: Chip, plan: Plan) -> tuple[ir.Kernel, Plan]:
     raise first
 
 
-def _first(kernel: ir.Kernel) -> dict[str, int]:
-    """Return sizes to start from."""
+def _parts(kernel: ir.Kernel) -> dict[str, str]:
+    """Return what part the range of each tile size plays."""
     sides: dict[str, str] = {}
     for s in ir.statements(kernel.body):
         if isinstance(s, ir.Contract) and not _thin(s):
@@ -86,13 +92,15 @@ def _first(kernel: ir.Kernel) -> dict[str, int]:
                 for axis in axes:
                     _note(sides, axis, "k" if axis in shared else side)
     product = bool(sides)
-    for s in ir.statements(kernel.body):
-        if not isinstance(s, ir.Load | ir.Store):
-            continue
-        order = [axis for i in s.index for axis, _ in i.terms]
+    orders = [
+        [axis for i in s.index for axis, _ in i.terms]
+        for s in ir.statements(kernel.body)
+        if isinstance(s, ir.Load | ir.Store)
+    ]
+    for order in sorted(orders, key=len, reverse=True):  # a vector's range may be a matrix's rows
         for axis in order:
             _note(sides, axis, "n" if product else "row" if axis is order[-1] else "rows")
-    return {name: FIRST[sides.get(name, "rows")] for name in kernel.tile_sizes}
+    return {name: sides.get(name, "rows") for name in kernel.tile_sizes}
 
 
 def _thin(s: ir.Contract) -> bool:
