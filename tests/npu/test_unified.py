@@ -121,7 +121,7 @@ def expected(name: str, x: Mapping[str, npt.NDArray[np.float64]]) -> Array:
             m, n = np.indices(x["x"].shape)
             return np.where((m <= n) & (n != m + 2), x["x"], 0)
         case "narrowed":
-            return np.trunc(np.clip(np.float32(x["x"]) * np.float32(60), -128, 127))
+            return np.asarray(np.trunc(np.clip(x["x"].astype(np.float32) * 60, -128, 127)))
         case "thirds":
             return x["x"][:, None, :] * np.arange(3.0)[:, None]
         case "whole":
