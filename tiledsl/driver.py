@@ -31,8 +31,25 @@ NUMPY_CHIP = "ascend910b3"
 
 
 def load(path: str | Path, *, search: tuple[str | Path, ...] = ()) -> "RuntimeModule":
-    """Return the kernels and ops of a file; raise `CompileError` with all that is wrong in it."""
-    return load_checked(Path(path), search=tuple(map(Path, search)))[1]
+    """Return the kernels and ops of a file; raise `CompileError` with all that is wrong in it.
+
+    ``"std:attention"`` is a file of the library.
+    """
+    return load_checked(located(path), search=tuple(map(Path, search)))[1]
+
+
+def located(path: str | Path) -> Path:
+    """Return the file at ``path``, or that of the library that ``"std:NAME"`` means."""
+    if isinstance(path, Path) or not path.startswith("std:"):
+        return Path(path)
+    from tiledsl.check import library
+    from tiledsl.runtime.binding import did_you_mean
+
+    files, name = library(), path.removeprefix("std:")
+    if name not in files:
+        hint = did_you_mean(name, files) or f"; there are {', '.join(files)}"
+        raise ArgumentError(f"path: the library has no `{name}`{hint}")
+    return files[name]
 
 
 def load_checked(path: Path, *, search: tuple[Path, ...] = ()) -> "tuple[Module, RuntimeModule]":

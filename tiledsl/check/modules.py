@@ -22,7 +22,9 @@ from tiledsl.syntax import tree
 from tiledsl.syntax.parser import parse, read_source
 from tiledsl.types import DTYPES
 
+# What `std.NAME` may be: a file of functions, or one of the kernels that come along.
 LIBRARY = Path(__file__).resolve().parent.parent / "std"
+KERNELS = LIBRARY.parent / "kernels"
 
 ItemT = TypeVar("ItemT", tree.Const, tree.Fn, tree.Kernel, tree.Op)
 
@@ -68,6 +70,12 @@ def load_module(path: Path, *, search: tuple[Path, ...] = ()) -> Module:
     module = loader.load(where, read_source(path))
     loader.report.raise_errors()
     return module
+
+
+def library() -> dict[str, Path]:
+    """Return the files of the library by the names after `std.`."""
+    files = (path for folder in (LIBRARY, KERNELS) for path in sorted(folder.glob("*.tile")))
+    return {path.stem: path for path in files}
 
 
 def load_text(text: str, name: str = "<text>", *, search: tuple[Path, ...] = ()) -> Module:
@@ -153,10 +161,10 @@ class _Loader:
         if item.dotted:
             parts = item.path.split(".")
             if parts[0] == "std":
-                file = LIBRARY.joinpath(*parts[1:]).with_suffix(".tile")
-                if len(parts) > 1 and file.is_file():
-                    return file
-                known = tuple(f"std.{p.stem}" for p in sorted(LIBRARY.glob("*.tile")))
+                files = library()
+                if ".".join(parts[1:]) in files:
+                    return files[".".join(parts[1:])]
+                known = tuple(f"std.{name}" for name in files)
                 self.report.add(NoSuchFile(item.span, item.path, (), known))
                 return None
             relative = Path(*parts).with_suffix(".tile")

@@ -11,9 +11,11 @@ import click
 
 def tile_files(paths: Iterable[str]) -> list[Path]:
     """Return the files, and the ``.tile`` files inside the folders, in order and once."""
+    from tiledsl.driver import located
+
     found: dict[Path, None] = {}
     for text in paths:
-        path = Path(text)
+        path = located(text)
         if path.is_dir():
             inside = sorted(path.rglob("*.tile"))
             if not inside:
@@ -25,7 +27,12 @@ def tile_files(paths: Iterable[str]) -> list[Path]:
 
 
 def file_and_kernel(text: str) -> tuple[Path, str | None]:
-    """Return the parts of ``FILE:KERNEL``; the kernel may lack."""
+    """Return the parts of ``FILE:KERNEL`` or ``std:NAME:KERNEL``; the kernel may lack."""
+    from tiledsl.driver import located
+
+    if text.startswith("std:"):
+        module, _, kernel = text.removeprefix("std:").partition(":")
+        return located(f"std:{module}"), kernel or None
     path, _, name = text.rpartition(":")
     if path and not Path(text).exists() and re.fullmatch(r"[A-Za-z_]\w*", name):
         return Path(path), name
