@@ -79,6 +79,15 @@ def _varies(scalar: Scalar) -> bool:
 
 def _storable(kernel: ir.Kernel, chip: Chip) -> None:
     """Reject element types and stores that the chip does not have."""
+    for tensor in kernel.tensors:
+        if tensor.dtype.bits < 8:
+            what = f"tensors of `{tensor.dtype}`"
+            raise CompileError([NotOnTarget(tensor.span, chip.name, what, "pack two in a u8")])
+    for s in ir.statements(kernel.body):
+        for value in ir.results(s):
+            if value.type.dtype.bits < 8:
+                what = f"tiles of `{value.type.dtype}`"
+                raise CompileError([NotOnTarget(s.span, chip.name, what, "use i8 or u8")])
     if chip.separate:
         return
     for tensor in kernel.tensors:
@@ -256,6 +265,6 @@ def labels_of(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, str]:
             case _:
                 word = type(s).__name__.lower()
         for value in ir.results(s):
-            own = value.name.lstrip("%")
+            own = value.name.lstrip("%").partition(".")[0]
             labels[value] = own if own[:1].isalpha() else word
     return labels

@@ -127,7 +127,9 @@ class Vectors:
         elif dst.dtype is BOOL:
             self.mask_op("or", src, src, dst)
         else:
-            kind = {1: I16, 2: I16, 4: I32}[dst.dtype.size]
+            kind = {1: I16, 2: I16, 4: I32}.get(dst.dtype.size)
+            if kind is None:
+                raise self.frame.cannot(self.frame.span, f"arithmetic on {dst.dtype}")
             count = self.count(dst, src)
             count = ceil_div(count, 2) if dst.dtype.size == 1 else count
             to, source = replace(dst.ref, dtype=kind), replace(src.ref, dtype=kind)
@@ -476,18 +478,31 @@ class Vectors:
         )
 
     def _shift_by_tile(self, op: str, source: Source, by: Tile, dst: Tile) -> None:
-        """Shift by 16, 8, 4, 2 and 1 where the bits of ``by`` say so."""
+        """Shift by 16, 8, 4, 2 and 1 where the bits of ``by`` say so.
+
+        A left shift by any other number gives 0, a right shift by more than 31 the sign.
+        """
         frame, amount = self.frame, self.spread_out(by, dst)
+        mask = frame.tile("mask", dst.axes, BOOL)
         self.copy(source, dst)
+        if op == "shr":
+            by, amount = amount, frame.tile("shifted", dst.axes, dst.dtype)
+            count = self.count(amount, by)
+            self.emit(npu.WithScalar("max", amount.ref, by.ref, Literal(0, dst.dtype), count))
+            self.emit(npu.WithScalar("min", amount.ref, amount.ref, Literal(31, dst.dtype), count))
         for step in (16, 8, 4, 2, 1):
             bit, shifted = (frame.tile("shifted", dst.axes, dst.dtype) for _ in range(2))
-            mask = frame.tile("mask", dst.axes, BOOL)
             self.bits("bitand", [amount, self.filled(Literal(step, dst.dtype), dst)], bit)
             self.compare("ne", bit, Literal(0, dst.dtype), mask)
             count = self.count(shifted, dst)
             number = Literal(step, dst.dtype)
             self.emit(npu.WithScalar(op, shifted.ref, dst.ref, number, count))
             self.select(mask, shifted, dst, dst)
+        if op == "shl":
+            beyond = frame.tile("shifted", dst.axes, dst.dtype)
+            self.bits("bitand", [amount, self.filled(Literal(-32, dst.dtype), dst)], beyond)
+            self.compare("ne", beyond, Literal(0, dst.dtype), mask)
+            self.select(mask, self.filled(Literal(0, dst.dtype), dst), dst, dst)
 
     def filled(self, value: Scalar, like: Tile) -> Tile:
         """Return a tile like another, full of one number."""
