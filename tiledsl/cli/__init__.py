@@ -12,7 +12,7 @@ COMMANDS = {
     "fmt": ("tiledsl.cli.sources", "Bring files into the one form."),
     "build": ("tiledsl.cli.build", "Make the files for one target or more."),
     "run": ("tiledsl.cli.run", "Run a kernel on random inputs or on files."),
-    "profile": ("tiledsl.cli.run", "Show where a kernel's cycles go."),
+    "profile": ("tiledsl.cli.profile", "Show where a kernel's cycles go."),
     "test": ("tiledsl.cli.test", "Run the tests in files."),
     "doctor": ("tiledsl.cli.facts", "Show what this machine has of what tiledsl can use."),
     "targets": ("tiledsl.cli.facts", "List what can be built for."),

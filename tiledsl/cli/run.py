@@ -1,8 +1,9 @@
-"""``run`` and ``profile``: one kernel on one set of inputs."""
+"""``run``: one kernel on one set of inputs."""
 
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _Command = Callable[..., None]
 
 
-def _common(command: _Command) -> _Command:
-    """Add the arguments that both commands have."""
+def common(command: _Command) -> _Command:
+    """Add the options of both `run` and `profile`."""
     for decorate in (
         click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are."),
         click.option("--seed", default=0, help="Another seed, other random inputs."),
@@ -31,15 +32,15 @@ def _common(command: _Command) -> _Command:
         click.option(
             "-s", "--set", "pairs", multiple=True, metavar="NAME=SIZE", help="A tile size."
         ),
-        click.argument("values", nargs=-1, metavar="NAME=VALUE..."),
-        click.argument("file", metavar="FILE[:KERNEL]"),
     ):
         command = decorate(command)
     return command
 
 
 @click.command()
-@_common
+@common
+@click.argument("file", metavar="FILE[:KERNEL]")
+@click.argument("values", nargs=-1, metavar="NAME=VALUE...")
 @click.option("--device", default="sim", help="sim, ascend-host, cuda-host or cuda.")
 @click.option("--hazards", is_flag=True, help="Look for missing flags and the like (sim).")
 @click.option("--save", type=click.Path(dir_okay=False), help="Write the outputs as .npz.")
@@ -78,33 +79,6 @@ def run(
         _fail(outcome.failure)
 
 
-@click.command()
-@_common
-@click.option("--json", "as_json", is_flag=True, help="Print cycles and time as JSON.")
-def profile(
-    file: str,
-    values: tuple[str, ...],
-    pairs: tuple[str, ...],
-    chip: str | None,
-    seed: int,
-    search: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Show where a kernel's cycles go, by the simulator; arguments as for `run`."""
-    from tiledsl.testing.runner import Options
-
-    outcome = _one(file, values, search, Options("sim", chip, tile_sizes(pairs), seed))
-    if outcome.result is None:
-        _fail(outcome.failure)
-    if as_json:
-        import json
-
-        numbers = {"cycles": outcome.result.cycles, "microseconds": outcome.result.microseconds}
-        click.echo(json.dumps(numbers))
-        return
-    click.echo(outcome.result.report().rstrip())
-
-
 def _fail(text: str) -> NoReturn:
     """Print what is wrong, a located error as it is, and end with status 1."""
     click.echo(text if ": error[" in text else f"error: {text}", err=True)
@@ -113,8 +87,33 @@ def _fail(text: str) -> NoReturn:
 
 def _one(file: str, values: tuple[str, ...], search: tuple[str, ...], options: Any) -> "Outcome":
     """Run the kernel that ``FILE[:KERNEL]`` names on the values given."""
-    from tiledsl.driver import load_checked
     from tiledsl.testing.runner import run_case
+
+    found = choose(file, parse(values), search)
+    refuse_unknown(found.unknown, [found.kernel.header])
+    options.tiles.update(found.tiles)
+    return run_case(
+        found.module, found.kernel, found.plan, found.case, options,
+        found.arrays,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A kernel and the values that it is to run on; ``unknown`` are names that it does not have."""
+
+    module: "Module"
+    kernel: "Kernel"
+    plan: "Plan"
+    case: "Case"
+    arrays: "dict[str, np.ndarray[Any, Any]]"
+    tiles: dict[str, int]
+    unknown: list[str]
+
+
+def choose(file: str, values: dict[str, Value], search: tuple[str, ...]) -> Chosen:
+    """Return the one kernel that ``FILE[:KERNEL]`` names, with the values sorted."""
+    from tiledsl.driver import load_checked
 
     path, name = file_and_kernel(file)
     module, kernels = load_checked(path, search=tuple(map(Path, search)))
@@ -123,12 +122,10 @@ def _one(file: str, values: tuple[str, ...], search: tuple[str, ...], options: A
         names = ", ".join(k.name for k in candidates) or "no kernels"
         raise click.ClickException(f"which kernel? {path} has {names}: write {path}:NAME")
     (kernel,) = candidates
-    arrays, numbers = _split(kernel, parse(values))
+    arrays, numbers = _split(kernel, values)
     settings, unknown = sort_out(kernel.header, numbers)
-    refuse_unknown(unknown, [kernel.header])
     plan, case = _case(module, kernel, settings)
-    options.tiles.update(settings.tiles)
-    return run_case(module, kernel, plan, case, options, arrays)
+    return Chosen(module, kernel, plan, case, arrays, settings.tiles, unknown)
 
 
 def _split(

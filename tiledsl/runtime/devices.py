@@ -76,14 +76,14 @@ def run_on(
     hazards: bool = False,
 ) -> Run:
     """Run on the arrays of ``launch``, in place."""
-    arrays = launch.arrays | _tables(compiled.kernel)
+    arrays = launch.arrays | tables_of(compiled.kernel)
     job = Job(
         compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), hazards=hazards
     )
     return _RUNNERS[device](job)
 
 
-def _tables(kernel: Kernel) -> dict[str, Array]:
+def tables_of(kernel: Kernel) -> dict[str, Array]:
     """Return the constant tensors that the kernel reads."""
     found: dict[str, Array] = {}
     for table in kernel.tables:

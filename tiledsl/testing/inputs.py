@@ -24,7 +24,10 @@ FLOAT, INTEGER = 0.75, 1
 
 
 class Inputs:
-    """The arguments of one case, and with them the ``types`` and ``dims`` of its launch."""
+    """The arguments of one case, and with them the ``types`` and ``dims`` of its launch.
+
+    With ``zeros`` floats are 0: no time depends on them, and memory that is only zero is not taken.
+    """
 
     def __init__(
         self,
@@ -33,7 +36,10 @@ class Inputs:
         plan: Plan,
         seed: int = 0,
         arrays: Mapping[str, Array] | None = None,
+        *,
+        zeros: bool = False,
     ) -> None:
+        self._zeros = zeros
         self.header: Header = kernel.header
         self.plan = plan
         self.types = {n: str(v) for n, v in case.values if n in kernel.generics}
@@ -92,6 +98,8 @@ class Inputs:
         rng = np.random.default_rng([self._seed, zlib.crc32(tensor.name.encode())])
         line = self._given.get(tensor.name)
         names = {**self.sizes, **scalars}
+        if self._zeros and tensor.dtype.is_float:
+            return np.zeros(shape, tensor.dtype.numpy)
         values = _default(tensor.dtype, shape, rng) if line is None else None
         if line is not None:
             values = self._drawn(line, tensor, shape, rng, names)
