@@ -456,7 +456,11 @@ class Vectors:
             either, both = (frame.tile("bits", dst.axes, dst.dtype) for _ in range(2))
             self.bits("bitor", sources, either)
             self.bits("bitand", sources, both)
-            self.binary("sub", either, both, dst)
+            if dst.dtype in (I16, I32):
+                self.binary("sub", either, both, dst)
+            else:  # no instruction subtracts these: either and not both
+                self.bits("bitnot", [both], both)
+                self.bits("bitand", [either, both], dst)
             return
         words = mul(self.count(dst, *sources), dst.dtype.size // 2)
         views = [npu.View(replace(t.ref, dtype=U16), "full", words) for t in (dst, *sources)]

@@ -10,6 +10,9 @@ from tiledsl.ops.registry import Maker, Term
 from tiledsl.types import DType
 
 LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
+# The first 15 bits of ln 2, times which a whole number up to 200 is exact, and the rest.
+LN2_HIGH = 0.693145751953125
+LN2_LOW = LN2 - LN2_HIGH
 
 
 def sigmoid(make: Maker, x: Term) -> Term:
@@ -22,7 +25,7 @@ def tanh(make: Maker, x: Term) -> Term:
     big = 1.0 - 2.0 / (make("exp", make("min", x * 2.0, 60.0)) + 1.0)
     s = x * x
     poly = ((s * -0.0218694885 + 0.0539682540) * s - 0.1333333333) * s + 0.3333333333
-    small = x - x * s * poly
+    small = x * (1.0 - s * poly)
     return make("where", make("abs", x) < 0.3, small, big)
 
 
@@ -41,8 +44,13 @@ def erf(make: Maker, x: Term) -> Term:
 
 
 def exp2(make: Maker, x: Term) -> Term:
-    """``exp(x ln 2)`` on the fraction, exact on whole numbers through two factors of powers."""
-    return make("exp", x * LN2)
+    """``exp`` of the whole part times ``ln 2``, which is exact in f32, times that of what is left.
+
+    Beyond ±200 there is nothing but 0 and infinity, and no fraction of it.
+    """
+    x = make("max", make("min", x, 200.0), -200.0)
+    k = make("round", x)
+    return make("exp", k * LN2_HIGH) * make("exp", k * LN2_LOW + (x - k) * LN2)
 
 
 def expm1(make: Maker, x: Term) -> Term:
@@ -65,7 +73,7 @@ def log1p(make: Maker, x: Term) -> Term:
     exact = make("eq", d, 0.0)
     safe = make("where", exact, 1.0, d)
     far = make("gt", make("abs", x), 1e15)
-    form = make("log", u) * (make("where", far, safe, x) / safe)
+    form = make("log", u) * make("where", far, 1.0, x / safe)
     return make("where", exact, x, form)
 
 
@@ -75,7 +83,9 @@ def rsqrt(make: Maker, x: Term) -> Term:
 
 
 def sign(make: Maker, x: Term) -> Term:
-    """-1, 0 or 1; NaN passes (``x - x`` is NaN)."""
+    """-1, 0 or 1; NaN passes."""
+    if make.whole(x):
+        return make.cast(x > 0, DType.I32) - make.cast(x < 0, DType.I32)
     one = make("where", x > 0.0, 1.0, make("where", x < 0.0, -1.0, 0.0))
     return make("where", make("ne", x, x), x, one)
 
@@ -86,7 +96,7 @@ def clamp(make: Maker, x: Term, low: Term, high: Term) -> Term:
 
 
 def fma(make: Maker, a: Term, b: Term, c: Term) -> Term:
-    """``a * b + c``, rounded twice."""
+    """Return ``a * b + c``, rounded twice."""
     return a * b + c
 
 
@@ -106,9 +116,14 @@ def neg(make: Maker, x: Term) -> Term:
 
 
 def _sine(make: Maker, r: Term) -> Term:
+    """Return the sine on [-pi/2, pi/2], within which what was left of huge numbers is forced.
+
+    The polynomial is the least relative error's, found by weighted least squares: 7e-9.
+    """
+    r = make("max", make("min", r, 1.5708), -1.5708)
     s = r * r
-    poly = s * 2.7557319e-06 - 1.9841270e-04
-    for c in (8.3333333e-03, -1.6666667e-01):
+    poly = s * 2.60277625e-06 - 1.98083055e-04
+    for c in (8.33304952e-03, -1.66666589e-01):
         poly = poly * s + c
     return r + r * s * poly
 
@@ -139,8 +154,12 @@ def cos(make: Maker, x: Term) -> Term:
 
 
 def power(make: Maker, a: Term, b: Term) -> Term:
-    """``exp(b log |a|)`` with the sign of an odd whole ``b``; NaN for a fraction of a negative."""
-    size = make("exp", b * make("log", make("abs", a)))
+    """``exp(b log |a|)`` with the sign of an odd whole ``b``; NaN for a fraction of a negative.
+
+    A base of ±1 has the power ±1 also where the exponent is infinite or NaN.
+    """
+    size = make("abs", a)
+    size = make("where", make("eq", size, 1.0), 1.0, make("exp", b * make("log", size)))
     whole = make("eq", b, make("floor", b))
     half = b * 0.5
     odd = make("ne", half, make("floor", half))
@@ -168,5 +187,5 @@ def floordiv(make: Maker, a: Term, b: Term) -> Term:
 
 
 def mod(make: Maker, a: Term, b: Term) -> Term:
-    """``a - b * floor(a / b)``."""
+    """Return ``a - b * floor(a / b)``."""
     return a - b * make("floordiv", a, b)

@@ -1,6 +1,7 @@
 """The meanings of ops for which NumPy has no one function, exact on every element type."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,11 @@ def erf(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """Return ``1 / (1 + exp(-x))``; no NaN at the infinities."""
     return 1 / (1 + np.exp(-x))
+
+
+def rounding(of_floats: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Return a way to round that leaves integers alone: as floats, large ones would change."""
+    return lambda x: x if np.asarray(x).dtype.kind in "iu" else of_floats(x)
 
 
 def clamp(x: Array, low: Array, high: Array) -> Array:
