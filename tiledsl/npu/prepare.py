@@ -41,9 +41,9 @@ def _composite(statement: ir.Compute) -> bool:
 
 
 def _thin(statement: ir.Contract) -> bool:
-    """Tell a matrix times a vector, which is the vector unit's work, from a matrix product."""
-    shared = set(statement.axes)
-    return not (set(statement.a.type.axes) - shared and set(statement.b.type.axes) - shared)
+    """Tell a matrix times a vector, or rows times rows, from a matrix product: it is for vectors."""
+    left, right = set(statement.a.type.axes), set(statement.b.type.axes)
+    return not (left - right and right - left)
 
 
 def _on_vectors(statement: ir.Contract) -> list[ir.Stmt]:

@@ -99,6 +99,8 @@ def _storable(kernel: ir.Kernel, chip: Chip) -> None:
     for s in ir.statements(kernel.body):
         if isinstance(s, ir.Store) and s.atomic:
             raise CompileError([NotOnTarget(s.span, chip.name, "an `atomic` store")])
+        if any(value.type.dtype is DType.BF16 for value in ir.results(s)):
+            raise CompileError([NotOnTarget(s.span, chip.name, "bf16", "use f16 or f32")])
 
 
 def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
