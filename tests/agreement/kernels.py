@@ -1,214 +1,11 @@
 """Random kernels of each class, with the launches to run them at."""
 
-from dataclasses import dataclass, field
-
 from hypothesis import strategies as st
 
+from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
-
-SIZES = (1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 128, 130)
-TILES = (1, 3, 7, 16, 32, 48)
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output, and the absolute error that rounding may leave in it."""
-
-    name: str
-    dtype: str
-    dims: tuple[str, ...]
-    error: float
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A kernel with its launches; ``tiles`` are given to each device, an empty one chooses."""
-
-    kind: str
-    text: str
-    params: tuple[Param, ...]
-    outputs: tuple[Output, ...]
-    launches: tuple[dict[str, int], ...]
-    tiles: dict[str, int]
-    seed: int
-
-
-@dataclass
-class Range:
-    """A range of the kernel: how it is declared, and its sizes in the launches."""
-
-    name: str
-    form: str
-    sizes: tuple[int, ...]
-    pinned: bool = False
-    by: str = ""
-
-    @property
-    def dim(self) -> str:
-        """The dim it runs over, or its number."""
-        return str(self.sizes[0]) if self.pinned else self.name.upper()
-
-
-@dataclass
-class Writer:
-    """Builds the text of one kernel."""
-
-    draw: st.DrawFn
-    launches: int
-    ranges: dict[str, Range] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    facts: list[str] = field(default_factory=list)
-    outputs: list[Output] = field(default_factory=list)
-    params: list[Param] = field(default_factory=list)
-    tile_names: list[str] = field(default_factory=list)
-    bound: int = 0
-
-    def range(
-        self, name: str, forms: tuple[str, ...], most: int, least: int = 0, fixed: int = 0
-    ) -> Range:
-        """Draw a range: ``tile`` and ``one`` for grids and loops, ``span``."""
-        form = self.draw(st.sampled_from(forms))
-        pinned = form == "span" and self.draw(st.integers(0, 2)) == 0
-        cap = min(most, 4) if form == "one" else most
-        usable = [s for s in SIZES if least <= s <= cap]
-        drawn = [self.draw(st.sampled_from(usable)) for _ in range(self.launches)]
-        if least == 0 and not pinned and self.draw(st.integers(0, 7)) == 0:
-            drawn[0] = 0
-        if pinned:
-            drawn = drawn[:1] * self.launches
-        made = Range(name, form, tuple(drawn), pinned)
-        if form == "span" and not pinned:
-            slack = self.draw(st.sampled_from((0, 1, 5)))
-            self.facts.append(f"{made.dim} <= {max(1, *drawn) + slack}")
-        if form == "tile":
-            made.by = self.by(name)
-        self.ranges[name] = made
-        return made
-
-    def by(self, name: str) -> str:
-        """Draw what follows ``by``."""
-        if self.draw(st.integers(0, 2)) == 0:
-            return str(self.draw(st.sampled_from(TILES)))
-        self.tile_names.append(f"B{name.upper()}")
-        return self.tile_names[-1]
-
-    def scope(self, names: list[str], dtypes: tuple[str, ...]) -> Scope:
-        """Return the scope in which ranges stand."""
-        parts = [self.ranges[n] for n in names]
-        return Scope(
-            tiled=[r.name for r in parts if r.form != "one"],
-            standing=[r.name for r in parts if r.form == "one"],
-            sizes={r.name: r.dim for r in self.ranges.values()},
-            most={r.name: max(r.sizes) for r in self.ranges.values()},
-            least={r.name: min(r.sizes) for r in self.ranges.values()},
-            params=self.params,
-            dtypes=dtypes,
-            foldable=tuple(r.name for r in parts if r.form == "span"),
-        )
-
-    def add(self, depth: int, text: str) -> None:
-        """Append a line."""
-        self.lines.append("    " * depth + text)
-
-    def bind(self, scope: Scope, depth: int, term: Term) -> Term:
-        """Append a binding of ``term``; return its name as a term."""
-        name = f"t{self.bound}"
-        self.bound += 1
-        axes = [a for a in scope.tiled if a in term.axes]
-        type_ = term.dtype + (f"[{', '.join(axes)}]" if axes else "")
-        shown = f": {type_}" if term.spelled or self.draw(st.booleans()) else ""
-        self.add(depth, f"{name}{shown} = {term.text}")
-        made = Term(name, term.dtype, term.axes, term.lo, term.hi, term.step, term.err)
-        scope.bound.append(made)
-        return made
-
-    def store(self, depth: int, order: list[str], term: Term, dtype: str) -> None:
-        """Append a store of ``term`` to a new output with the dims of ``order``."""
-        name = f"y{len(self.outputs)}"
-        error = term.err
-        if dtype in FLOATS:
-            error += term.most * EPS[dtype] * 2 + 1e-7
-        dims = tuple(self.ranges[a].dim for a in order)
-        self.outputs.append(Output(name, dtype, dims or ("1",), error))
-        self.add(depth, f"{name}[{', '.join(order) or '0'}] = {term.text}")
-
-    def declare(self, names: list[str]) -> None:
-        """Append the grid and the spans."""
-        grid = [self.ranges[n] for n in names if self.ranges[n].form != "span"]
-        shown = [f"{r.name} in {r.dim}" + (f" by {r.by}" if r.by else "") for r in grid]
-        if shown:
-            self.add(1, "grid " + ", ".join(shown))
-        for r in (self.ranges[n] for n in names):
-            if r.form == "span":
-                self.add(1, f"span {r.name} in {r.dim}")
-
-    def finish(self, kind: str) -> Sample:
-        """Return the whole."""
-        shown = {d for p in self.params for d in p.dims} | {d for o in self.outputs for d in o.dims}
-        for r in self.ranges.values():
-            if not r.pinned and r.dim not in shown:
-                self.params.append(Param(f"only_{r.name}", "f32", (r.dim,), "exact", 0, 1, 1))
-        params = ", ".join(f"{p.name}: {_type(p.dtype, p.dims)}" for p in self.params)
-        outs = ", ".join(f"{o.name}: {_type(o.dtype, o.dims)}" for o in self.outputs)
-        head = f"kernel sample({params}) -> ({outs}):"
-        where = [f"    where {', '.join(self.facts)}"] if self.facts else []
-        text = "\n".join([head, *where, *self.lines]) + "\n"
-        dims = {p for param in self.params for p in param.dims}
-        dims |= {d for o in self.outputs for d in o.dims}
-        launches = []
-        for i in range(self.launches):
-            sizes = {r.dim: r.sizes[i] for r in self.ranges.values() if not r.pinned}
-            launches.append({d: n for d, n in sizes.items() if d in dims})
-        tiles: dict[str, int] = {}
-        match self.draw(st.integers(0, 3)):
-            case 0:
-                tiles = {"*": self.draw(st.sampled_from(TILES))}
-            case 1 | 2:
-                for name in self.tile_names:
-                    tiles[name] = self.draw(st.sampled_from(TILES))
-            case _:
-                pass
-        text += self.schedule()
-        seed = self.draw(st.integers(0, 1000))
-        return Sample(
-            kind, text, tuple(self.params), tuple(self.outputs), tuple(launches), tiles, seed
-        )
-
-    def schedule(self) -> str:
-        """Return a schedule, or nothing."""
-        loops = [r.name for r in self.ranges.values() if r.by]
-        if not loops or self.draw(st.booleans()):
-            return ""
-        lines = [
-            f"    pipeline {self.draw(st.sampled_from(loops))} depth {self.draw(st.integers(1, 3))}"
-        ]
-        if self.draw(st.booleans()):
-            lines.append(f"    cores {self.draw(st.integers(1, 3))}")
-        return "\nschedule sample for ascend910b:\n" + "\n".join(lines) + "\n"
-
-
-def _type(dtype: str, dims: tuple[str, ...]) -> str:
-    return f"{dtype}[{', '.join(dims)}]" if dims else dtype
-
-
-def _out_type(maker: Maker, term: Term) -> str:
-    if term.dtype in FLOATS:
-        return maker.pick(term.dtype, "f32", "f16", "bf16") if term.most < 3e4 else "f32"
-    return term.dtype
-
-
-def _any(maker: Maker, depth: int) -> Term:
-    way = maker.pick("float", "float", "float", "int", "int", "bool")
-    if way == "float":
-        return maker.number(depth)
-    return maker.integer(depth) if way == "int" else maker.truth(depth)
-
-
-def _dtypes(draw: st.DrawFn) -> tuple[str, ...]:
-    """Return element types for one kernel: few, so that they meet."""
-    floats = draw(st.lists(st.sampled_from(FLOATS), min_size=1, max_size=2, unique=True))
-    return (*floats, draw(st.sampled_from(("i32", "i32", "i8"))))
+from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
 
 @st.composite
@@ -225,17 +22,17 @@ def elementwise(draw: st.DrawFn) -> Sample:
             forms = ("tile", "span")
         w.range(name, forms, most)
     w.declare(names)
-    scope = w.scope(names, _dtypes(draw))
+    scope = w.scope(names, dtypes(draw))
     maker = Maker(draw, scope)
     for _ in range(draw(st.integers(0, 3))):
-        w.bind(scope, 1, _any(maker, draw(st.integers(1, 3))))
+        w.bind(scope, 1, anything(maker, draw(st.integers(1, 3))))
     grid = [n for n in names if w.ranges[n].form != "span"]
     for _ in range(draw(st.integers(1, 3))):
-        term = _any(maker, draw(st.integers(1, 4)))
+        term = anything(maker, draw(st.integers(1, 4)))
         order = [n for n in names if n in grid or n in term.axes]
         if draw(st.integers(0, 4)) == 0:
             order = draw(st.permutations(order))
-        w.store(1, order, term, _out_type(maker, term))
+        w.store(1, order, term, out_type(maker, term))
     return w.finish("elementwise")
 
 
@@ -248,7 +45,7 @@ def loops(draw: st.DrawFn) -> Sample:
         w.range(name, ("tile", "tile", "one", "span"), 33 if len(outer) == 1 else 13)
     n = w.range("n", ("tile", "tile", "tile", "one"), 130 if len(outer) == 1 else 48)
     w.declare(outer)
-    scope = w.scope(outer, _dtypes(draw))
+    scope = w.scope(outer, dtypes(draw))
     maker = Maker(draw, scope)
     if draw(st.booleans()):
         w.bind(scope, 1, maker.number(2))
@@ -263,13 +60,13 @@ def loops(draw: st.DrawFn) -> Sample:
         type_ = dtype + (f"[{', '.join(held)}]" if held else "")
         w.add(1, f"var s{number}: {type_} = {start.get(kind, '0')}")
         state.append((f"s{number}", kind, dtype, frozenset(held)))
-    w.add(1, _for(n))
+    w.add(1, loop_over(n))
     inside = scope.inner(*(["n"] if n.form == "tile" else []))
     if n.form == "one":
         inside.standing = [*scope.standing, "n"]
     within = Maker(draw, inside)
     if draw(st.booleans()):
-        w.bind(inside, 2, _any(within, 2))
+        w.bind(inside, 2, anything(within, 2))
     count = max(n.sizes)
     for name, kind, dtype, axes in state:
         term = _folded(within, kind, dtype, axes)
@@ -298,9 +95,9 @@ def loops(draw: st.DrawFn) -> Sample:
                         Term(name, dtype, axes, term.lo, term.hi, term.step, term.err)
                     )
     if draw(st.integers(0, 3)) == 0:
-        term = _any(within, 2)
+        term = anything(within, 2)
         order = [*(a for a in outer if w.ranges[a].form != "span" or a in term.axes), "n"]
-        w.store(2, order, term, _out_type(maker, term))
+        w.store(2, order, term, out_type(maker, term))
     after = [t for t in scope.bound if t.text.startswith("s")]
     grid = [a for a in outer if w.ranges[a].form != "span"]
     for name, _, dtype, axes in state:
@@ -309,18 +106,14 @@ def loops(draw: st.DrawFn) -> Sample:
         if known and dtype != "bool" and draw(st.booleans()):
             term = maker.number(2) if dtype in FLOATS else maker.integer(2)
         order = [a for a in outer if a in grid or a in term.axes]
-        w.store(1, order, term, _out_type(maker, term) if known else term.dtype)
+        w.store(1, order, term, out_type(maker, term) if known else term.dtype)
     if n.form == "tile" and draw(st.integers(0, 2)) == 0:
-        w.add(1, _for(n))
+        w.add(1, loop_over(n))
         again = scope.inner("n")
         term = Maker(draw, again).number(3)
         order = [*(a for a in outer if a in grid or a in term.axes), "n"]
-        w.store(2, order, term, _out_type(maker, term))
+        w.store(2, order, term, out_type(maker, term))
     return w.finish("loops")
-
-
-def _for(r: Range) -> str:
-    return f"for {r.name} in {r.dim}{f' by {r.by}' if r.by else ''}:"
 
 
 def _folded(maker: Maker, kind: str, dtype: str, axes: frozenset[str]) -> Term:
@@ -386,7 +179,7 @@ def products(draw: st.DrawFn) -> Sample:
     if loop:
         for i in range(count):
             w.add(1, f"var s{i}: {wide}[m, n] = 0")
-        w.add(1, _for(k))
+        w.add(1, loop_over(k))
     inside = scope.inner("k")
     maker = Maker(draw, inside)
     for i in range(count):
@@ -434,7 +227,7 @@ def products(draw: st.DrawFn) -> Sample:
         order = [x for x in (["b"] if batch else []) + ["m", "n"] if x in grid or x in term.axes]
         if draw(st.integers(0, 4)) == 0:
             order = draw(st.permutations(order))
-        w.store(1, order, term, _out_type(maker, term))
+        w.store(1, order, term, out_type(maker, term))
     return w.finish("products")
 
 
@@ -547,4 +340,5 @@ KINDS = {
     "loops": loops(),
     "products": products(),
     "chains": chains(),
+    **DOMAINS,
 }

@@ -1,0 +1,253 @@
+"""Builds the text of one random kernel, with the launches to run it at."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from tests.agreement.expressions import Maker, Param, Scope
+from tests.agreement.terms import EPS, FLOATS, Term
+
+SIZES = (1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 128, 130)
+TILES = (1, 3, 7, 16, 32, 48)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output, and the absolute error that rounding may leave in it."""
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    error: float
+    initial: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kernel with its launches; ``tiles`` are given to each device, an empty one chooses."""
+
+    kind: str
+    text: str
+    params: tuple[Param, ...]
+    outputs: tuple[Output, ...]
+    launches: tuple[dict[str, int], ...]
+    tiles: dict[str, int]
+    seed: int
+    chips: dict[str, str]
+
+
+@dataclass
+class Range:
+    """A range of the kernel: how it is declared, and its sizes in the launches."""
+
+    name: str
+    form: str
+    sizes: tuple[int, ...]
+    pinned: bool = False
+    by: str = ""
+
+    @property
+    def dim(self) -> str:
+        """The dim it runs over, or its number."""
+        return str(self.sizes[0]) if self.pinned else self.name.upper()
+
+
+@dataclass
+class Writer:
+    """Builds the text of one kernel."""
+
+    draw: st.DrawFn
+    launches: int
+    ranges: dict[str, Range] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    params: list[Param] = field(default_factory=list)
+    tile_names: list[str] = field(default_factory=list)
+    bound: int = 0
+
+    def range(
+        self, name: str, forms: tuple[str, ...], most: int, least: int = 0, fixed: int = 0
+    ) -> Range:
+        """Draw a range: ``tile`` and ``one`` for grids and loops, ``span``."""
+        form = self.draw(st.sampled_from(forms))
+        pinned = form == "span" and self.draw(st.integers(0, 2)) == 0
+        cap = min(most, 4) if form == "one" else most
+        usable = [s for s in SIZES if least <= s <= cap]
+        drawn = [self.draw(st.sampled_from(usable)) for _ in range(self.launches)]
+        if least == 0 and not pinned and self.draw(st.integers(0, 7)) == 0:
+            drawn[0] = 0
+        if pinned:
+            drawn = drawn[:1] * self.launches
+        made = Range(name, form, tuple(drawn), pinned)
+        if form == "span" and not pinned:
+            slack = self.draw(st.sampled_from((0, 1, 5)))
+            self.facts.append(f"{made.dim} <= {max(1, *drawn) + slack}")
+        if form == "tile":
+            made.by = self.by(name)
+        self.ranges[name] = made
+        return made
+
+    def by(self, name: str) -> str:
+        """Draw what follows ``by``."""
+        if self.draw(st.integers(0, 2)) == 0:
+            return str(self.draw(st.sampled_from(TILES)))
+        self.tile_names.append(f"B{name.upper()}")
+        return self.tile_names[-1]
+
+    def scope(self, names: list[str], dtypes: tuple[str, ...]) -> Scope:
+        """Return the scope in which ranges stand."""
+        parts = [self.ranges[n] for n in names]
+        return Scope(
+            tiled=[r.name for r in parts if r.form != "one"],
+            standing=[r.name for r in parts if r.form == "one"],
+            sizes={r.name: r.dim for r in self.ranges.values()},
+            most={r.name: max(r.sizes) for r in self.ranges.values()},
+            least={r.name: min(r.sizes) for r in self.ranges.values()},
+            params=self.params,
+            dtypes=dtypes,
+            foldable=tuple(r.name for r in parts if r.form == "span"),
+        )
+
+    def add(self, depth: int, text: str) -> None:
+        """Append a line."""
+        self.lines.append("    " * depth + text)
+
+    def bind(self, scope: Scope, depth: int, term: Term) -> Term:
+        """Append a binding of ``term``; return its name as a term."""
+        name = f"t{self.bound}"
+        self.bound += 1
+        axes = [a for a in scope.tiled if a in term.axes]
+        type_ = term.dtype + (f"[{', '.join(axes)}]" if axes else "")
+        shown = f": {type_}" if term.spelled or self.draw(st.booleans()) else ""
+        self.add(depth, f"{name}{shown} = {term.text}")
+        made = Term(name, term.dtype, term.axes, term.lo, term.hi, term.step, term.err)
+        scope.bound.append(made)
+        return made
+
+    def store(
+        self,
+        depth: int,
+        order: list[str],
+        term: Term,
+        dtype: str,
+        *,
+        initial: str = "",
+        how: str = "=",
+    ) -> None:
+        """Append a store of ``term`` to a new output with the dims of ``order``.
+
+        ``how`` is an update of an ``atomic``, of an output that starts with ``initial``.
+        """
+        name = f"y{len(self.outputs)}"
+        error = term.err
+        if dtype in FLOATS:
+            error += term.most * EPS[dtype] * 2 + 1e-7
+        dims = tuple(self.ranges[a].dim for a in order)
+        self.outputs.append(Output(name, dtype, dims or ("1",), error, initial))
+        word = "" if how == "=" else "atomic "
+        self.add(depth, f"{word}{name}[{', '.join(order) or '0'}] {how} {term.text}")
+
+    def declare(self, names: list[str]) -> None:
+        """Append the grid and the spans."""
+        grid = [self.ranges[n] for n in names if self.ranges[n].form != "span"]
+        shown = [f"{r.name} in {r.dim}" + (f" by {r.by}" if r.by else "") for r in grid]
+        if shown:
+            self.add(1, "grid " + ", ".join(shown))
+        for r in (self.ranges[n] for n in names):
+            if r.form == "span":
+                self.add(1, f"span {r.name} in {r.dim}")
+
+    def finish(self, kind: str) -> Sample:
+        """Return the whole."""
+        shown = {d for p in self.params for d in p.dims} | {d for o in self.outputs for d in o.dims}
+        for r in self.ranges.values():
+            if not r.pinned and r.dim not in shown:
+                self.params.append(Param(f"only_{r.name}", "f32", (r.dim,), "exact", 0, 1, 1))
+        params = ", ".join(f"{p.name}: {type_of(p.dtype, p.dims)}" for p in self.params)
+        outs = ", ".join(
+            f"{o.name}: {type_of(o.dtype, o.dims)}" + (f" = {o.initial}" if o.initial else "")
+            for o in self.outputs
+        )
+        head = f"kernel sample({params}) -> ({outs}):"
+        where = [f"    where {', '.join(self.facts)}"] if self.facts else []
+        text = "\n".join([head, *where, *self.lines]) + "\n"
+        dims = {p for param in self.params for p in param.dims}
+        dims |= {d for o in self.outputs for d in o.dims}
+        launches = []
+        for i in range(self.launches):
+            sizes = {r.dim: r.sizes[i] for r in self.ranges.values() if not r.pinned}
+            launches.append({d: n for d, n in sizes.items() if d in dims})
+        tiles: dict[str, int] = {}
+        match self.draw(st.integers(0, 3)):
+            case 0:
+                tiles = {"*": self.draw(st.sampled_from(TILES))}
+            case 1 | 2:
+                for name in self.tile_names:
+                    tiles[name] = self.draw(st.sampled_from(TILES))
+            case _:
+                pass
+        text += self.schedule()
+        seed = self.draw(st.integers(0, 1000))
+        return Sample(
+            kind=kind,
+            text=text,
+            params=tuple(self.params),
+            outputs=tuple(self.outputs),
+            launches=tuple(launches),
+            tiles=tiles,
+            seed=seed,
+            chips=self.chips(text),
+        )
+
+    def chips(self, text: str) -> dict[str, str]:
+        """Draw a chip for each device, of those that have what the kernel needs."""
+        ascend = ["ascend910b3"] * 3
+        if "bf16" not in text and "atomic" not in text:
+            ascend.append("ascend310p")
+        chip = self.draw(st.sampled_from(ascend))
+        gpu = self.draw(st.sampled_from(("cuda.sm80", "cuda.sm90")))
+        return {"sim": chip, "ascend-host": chip, "cuda-host": gpu}
+
+    def schedule(self) -> str:
+        """Return a schedule, or nothing."""
+        loops = [r.name for r in self.ranges.values() if r.by]
+        if not loops or self.draw(st.booleans()):
+            return ""
+        lines = [
+            f"    pipeline {self.draw(st.sampled_from(loops))} depth {self.draw(st.integers(1, 3))}"
+        ]
+        if self.draw(st.booleans()):
+            lines.append(f"    cores {self.draw(st.integers(1, 3))}")
+        return "\nschedule sample for ascend910b:\n" + "\n".join(lines) + "\n"
+
+
+def type_of(dtype: str, dims: tuple[str, ...]) -> str:
+    """Return a parameter's type as it is written."""
+    return f"{dtype}[{', '.join(dims)}]" if dims else dtype
+
+
+def out_type(maker: Maker, term: Term) -> str:
+    """Draw the type in which an output keeps ``term``."""
+    if term.dtype in FLOATS:
+        return maker.pick(term.dtype, "f32", "f16", "bf16") if term.most < 3e4 else "f32"
+    return term.dtype
+
+
+def anything(maker: Maker, depth: int) -> Term:
+    """Draw an expression of any type."""
+    way = maker.pick("float", "float", "float", "int", "int", "bool")
+    if way == "float":
+        return maker.number(depth)
+    return maker.integer(depth) if way == "int" else maker.truth(depth)
+
+
+def dtypes(draw: st.DrawFn) -> tuple[str, ...]:
+    """Return element types for one kernel: few, so that they meet."""
+    floats = draw(st.lists(st.sampled_from(FLOATS), min_size=1, max_size=2, unique=True))
+    return (*floats, draw(st.sampled_from(("i32", "i32", "i8"))))
+
+
+def loop_over(r: Range) -> str:
+    """Return the line that opens a loop over all of a range."""
+    return f"for {r.name} in {r.dim}{f' by {r.by}' if r.by else ''}:"
