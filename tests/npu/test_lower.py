@@ -9,11 +9,12 @@ import pytest
 from tests.npu.kernels import SIZES, TEXTS, arrays_of, kernel_of, program_of, simulated, tolerance
 from tiledsl import CompileError
 from tiledsl.chips import load as load_chip
-from tiledsl.npu import lower
+from tiledsl.npu import fit, lower
 from tiledsl.npu import program as npu
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.rewriting import walk_steps
 from tiledsl.npu.text import show_program
+from tiledsl.runtime.evaluate import evaluate
 from tiledsl.schedule import Plan
 from tiledsl.simulator.hazards import check
 
@@ -102,6 +103,20 @@ def test_depth_is_the_schedules() -> None:
     sizes = dict.fromkeys(kernel.tile_sizes, 32)
     program = lower(kernel, load_chip("ascend910b3"), Plan(sizes, depths={"k": 1}))
     assert {b.name: b.slots for b in program.cores[0].buffers}["a"] == 1
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 1), (3000, 5), (200, 64), (7, 4096), (81, 1000)])
+def test_rows_grow_where_they_are_short(rows: int, length: int) -> None:
+    kernel, plan = fit(kernel_of("softmax"), load_chip("ascend910b3"), Plan())
+    assert plan.flexible
+    program = lower(kernel, load_chip("ascend910b3"), plan)
+    dims = {"R": rows, "N": length}
+    got = simulated(kernel, program, dims)["y"]
+    want = expected("softmax", {"x": arrays_of(kernel, dims)["x"]})
+    np.testing.assert_allclose(got, want, 4e-3, 4e-3)
+    programs = int(evaluate(program.programs, dims, {}, {}))
+    assert programs <= max(rows, 1)
+    assert programs >= min(rows, 40) // 2
 
 
 def test_too_large_is_a_table() -> None:

@@ -8,7 +8,7 @@ from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.lower import over_capacity, overflow_of
-from tiledsl.npu.shape import analyse
+from tiledsl.npu.shape import Shape, analyse, growing_rows
 from tiledsl.passes import run_passes
 from tiledsl.passes.split_span import split_span
 from tiledsl.scalar import Axis, TileSize
@@ -18,12 +18,13 @@ from tiledsl.schedule import Plan
 LEAN = ("fold_constants", "drop_dead_code")
 # Below these a smaller tile starts to cost: short bursts, idle lanes, fixed costs of instructions.
 ENOUGH = {"m": 64, "n": 64, "k": 64, "row": 512, "rows": 8}
+MOST_ROWS = 64
 FIRST = {"m": 128, "n": 256, "k": 256, "row": 8192, "rows": 64}
 
 
 def choose_tiles(
     kernel: ir.Kernel, chip: Chip, fixed: Mapping[str, int], soft: frozenset[str] = frozenset()
-) -> dict[str, int]:
+) -> Mapping[str, int]:
     """Return a size for every name in ``kernel.tile_sizes``; those in ``fixed`` stay.
 
     Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
@@ -33,14 +34,20 @@ def choose_tiles(
     products first, then what is more than enough, then anything. Raises
     `CompileError` where even the smallest do not, with rings of one slot.
     """
+    return choose_plan(kernel, chip, Plan(fixed, soft)).tiles
+
+
+def choose_plan(kernel: ir.Kernel, chip: Chip, plan: Plan) -> Plan:
+    """Return ``plan`` with all tile sizes; rows that nobody has set may grow when short."""
     shape = analyse(kernel, chip)
+    fixed, soft = plan.tiles, plan.soft
     for depth in (2, 1):
         parts = _parts(kernel)
         sizes = {**{name: FIRST[part] for name, part in parts.items()}, **fixed}
         while True:
             overflow = overflow_of(shape, Plan(sizes), depth)
             if overflow is None:
-                return sizes
+                return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
             free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}
             if not free:
                 break
@@ -52,6 +59,21 @@ def choose_tiles(
             sizes[largest] = max(1, sizes[largest] // step)
     assert overflow is not None
     raise over_capacity(shape, Plan(sizes), overflow)
+
+
+def _growing(shape: Shape, plan: Plan, fixed: Mapping[str, int], depth: int) -> Plan:
+    """Return ``plan`` with the sizes of rows that may grow at launch, as far as the rest fits."""
+    names = [n for n in growing_rows(shape) if n not in fixed and plan.tiles[n] < MOST_ROWS]
+    most = MOST_ROWS
+    while names and most > 1:
+        flexible = {name: most for name in names if most > plan.tiles[name]}
+        if not flexible:
+            break
+        grown = replace(plan, flexible=flexible)
+        if overflow_of(shape, grown, depth) is None:
+            return grown
+        most //= 2
+    return plan
 
 
 def fit(kernel: ir.Kernel, chip: Chip, plan: Plan) -> tuple[ir.Kernel, Plan]:
@@ -71,13 +93,12 @@ def fit(kernel: ir.Kernel, chip: Chip, plan: Plan) -> tuple[ir.Kernel, Plan]:
         if changed is None:
             continue
         try:
-            sizes = choose_tiles(changed, chip, plan.tiles, plan.soft)
+            return changed, choose_plan(changed, chip, plan)
         except CompileError as error:
             if not any(isinstance(d, OverCapacity) for d in error.diagnostics):
                 raise
             first = first or error
             continue
-        return changed, replace(plan, tiles=sizes)
     assert first is not None
     raise first
 

@@ -6,7 +6,7 @@ from tiledsl import ir
 from tiledsl.npu import lanes
 from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
-from tiledsl.npu.frame import Frame, Loop, Tile
+from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
@@ -14,7 +14,7 @@ from tiledsl.npu.place import place
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
 from tiledsl.npu.scan import scan
-from tiledsl.npu.shape import Shape
+from tiledsl.npu.shape import Shape, growing_rows
 from tiledsl.npu.sort import sort
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
@@ -65,6 +65,11 @@ class Core:
             shape.grid, shape.chip.name, shared.plan.tiles, shape.granule, shape.rank, split,
             shape.chip.cube_types, core is npu.Core.UNIFIED,
         )  # fmt: skip
+        for name, (axis, span) in growing_rows(shape).items() if shared.plan.flexible else ():
+            if name in shared.plan.flexible:
+                cores = shape.chip.vector_cores
+                rows = Rows(span, shared.plan.tiles[name], shared.plan.flexible[name], cores)
+                self.frame.flexible[axis] = rows
         self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
         vectors = core is npu.Core.VECTOR
         self.hand = HandOver(self.frame, self.cubes, shared.channels, vectors, both)

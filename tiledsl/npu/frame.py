@@ -74,6 +74,20 @@ class Tile:
     spread: bool = False
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A range of rows along ``span`` whose tile grows where rows are short.
+
+    ``least`` of them at the span's full length, ``most`` at the shortest; never more than an even
+    share of the rows for each of ``cores``.
+    """
+
+    span: Axis
+    least: int
+    most: int
+    cores: int
+
+
 @dataclass
 class Frame:
     """The state of lowering for one core; ``products`` are the element types of the cube.
@@ -97,6 +111,8 @@ class Frame:
     names: dict[str, int] = field(default_factory=dict)
     local: dict[Axis, str] = field(default_factory=dict)
     members: dict[Axis, tuple[Axis, ...]] = field(default_factory=dict)
+    flexible: dict[Axis, "Rows"] = field(default_factory=dict)
+    tile_known: bool = False
     span: Span = NOWHERE
 
     # ---- names and scalars ---------------------------------------------------------------------
@@ -156,6 +172,8 @@ class Frame:
         """Return the most elements that a tile of ``axis`` has on this core."""
         if axis in self.members:
             return prod(map(self.limit, self.members[axis]))
+        if axis in self.flexible:
+            return self.flexible[axis].most
         limit = limit_of(axis, self.tiles)
         if limit is None:
             raise self.cannot(axis.span, f"the span `{axis.name}` has no bound at compile time")
@@ -244,25 +262,48 @@ class Frame:
 
     def _count(self, axis: Axis) -> Scalar:
         extent = extent_of(self.scalar(axis.lo), self.scalar(axis.hi))
-        tile = tile_of(axis, self.tiles)
+        tile = self.tile_rows(axis)
+        if axis in self.flexible and self.tile_known:
+            tile = Local(f"{self.local[axis]}_tile")
         return extent if tile is None else ceil_div(extent, tile)
+
+    def tile_rows(self, axis: Axis) -> Scalar | None:
+        """Return the positions of a full tile of a grid range; `None` where it has no ``by``."""
+        tile = tile_of(axis, self.tiles)
+        if tile is None or axis not in self.flexible:
+            return None if tile is None else integer(tile)
+        rows = self.flexible[axis]
+        length = extent_of(self.scalar(rows.span.lo), self.scalar(rows.span.hi))
+        pitch = maximum(round_up(length, self.granule), integer(self.granule))
+        room = rows.least * -(-self.limit(rows.span) // self.granule) * self.granule
+        fitting = apply("floordiv", integer(room), pitch)
+        fair = ceil_div(extent_of(self.scalar(axis.lo), self.scalar(axis.hi)), rows.cores)
+        most = minimum(maximum(fair, ONE), integer(rows.most))
+        return minimum(maximum(fitting, integer(rows.least)), most)
 
     def decode_grid(self) -> None:
         """Define the position or start and size of each grid range from ``program``."""
         rest: Scalar = Local("program")
+        for axis in self.grid:
+            rows = self.tile_rows(axis)
+            if axis in self.flexible and rows is not None:
+                self.let(f"{self.local[axis]}_tile", rows)
+        self.tile_known = True
         for axis in reversed(self.grid):
             count = self._count(axis)
             last = axis is self.grid[0]
             number = rest if last else apply("mod", rest, count)
             rest = apply("floordiv", rest, count)
-            lo, tile, name = self.scalar(axis.lo), tile_of(axis, self.tiles), self.local[axis]
+            lo, tile, name = self.scalar(axis.lo), self.tile_rows(axis), self.local[axis]
             if tile is None:
                 self.let(name, add(lo, number))
                 continue
             halved = axis is self.split
             first = f"{name}_first" if halved else f"{name}_start"
+            if axis in self.flexible:
+                tile = Local(f"{name}_tile")
             self.let(first, add(lo, mul(number, tile)))
-            size = minimum(integer(tile), sub(self.scalar(axis.hi), Local(first)))
+            size = minimum(tile, sub(self.scalar(axis.hi), Local(first)))
             if halved:  # each of the two vector cores takes half of the rows
                 half = integer(self.limit(axis))
                 skip = mul(Local("sub"), half)
@@ -329,6 +370,8 @@ class Frame:
         if not axes:
             return 1
         count = -(-self.limit(axes[-1]) // self.granule) * self.granule
+        if len(axes) == 2 and axes[0] in self.flexible:  # as many rows as fit, however long
+            return count * self.flexible[axes[0]].least
         for axis in axes[:-1]:
             count *= self.limit(axis)
         return count

@@ -128,7 +128,10 @@ def _copy_in(
         )
     if tile.dtype.size * frame.granule > 32:  # a copy pads to 32 bytes, a row may go on further
         tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
-        zeros = npu.Fill(tile.ref, as_type(ZERO, tile.dtype), frame.extent(axes), span=frame.span)
+        ref, count = tile.ref, frame.extent(axes)
+        if tile.dtype.size == 8:  # no instruction fills these: as words of 32 bits
+            ref, count = replace(ref, dtype=DType.I32), mul(count, integer(2))
+        zeros = npu.Fill(ref, as_type(ZERO, ref.dtype), count, span=frame.span)
         vectors.emit(npu.If(tail, (zeros,)))
     shape = tuple(frame.size(axis) for axis in axes[:-1])
     apart = tuple(strides[axis] for axis in axes[:-1])

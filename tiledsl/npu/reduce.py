@@ -1,6 +1,7 @@
 """Reductions on the vector unit, axis by axis."""
 
 from dataclasses import replace
+from math import prod
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
@@ -91,14 +92,13 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
     vectors = Vectors(frame)
     inner = source.axes[-1]
     outer = source.axes[:-1]
-    count_rows = max(1, frame.elements(source.axes) // frame.elements(source.axes[-1:]))
+    most = prod(map(frame.limit, outer))
     partial = frame.elements(source.axes[-1:]) // 32 + 256
-    scratch = frame.buffer("scratch", npu.Memory.UB, 256 * count_rows + partial * source.dtype.size)
+    scratch = frame.buffer("scratch", npu.Memory.UB, 256 * most + partial * source.dtype.size)
     room = npu.Ref(scratch.buffer, source.dtype)
     dst.padded = False
 
     turned = source.dtype is I32 or row.name == "prod"
-    most = max(1, frame.elements(source.axes) // frame.elements(source.axes[-1:]))
 
     def rows(src: npu.Ref, out: npu.Ref, count: Scalar) -> npu.Step:
         if turned:  # no row instruction: columns of the transposed tile

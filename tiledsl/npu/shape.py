@@ -10,7 +10,7 @@ from tiledsl.diagnostics import CompileError
 from tiledsl.npu.errors import NotOnTarget
 from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
-from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, walk
+from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, TileSize, walk
 from tiledsl.types import DType
 
 
@@ -270,3 +270,36 @@ def labels_of(body: tuple[ir.Stmt, ...]) -> dict[ir.Value, str]:
             own = value.name.lstrip("%").partition(".")[0]
             labels[value] = own if own[:1].isalpha() else word
     return labels
+
+
+def growing_rows(shape: Shape) -> dict[str, tuple[Axis, Axis]]:
+    """Return the tile sizes that may grow where rows are short: range of rows and span, by name.
+
+    Rows must be independent and lie outermost of two: no product, sort, scan or transposition, and
+    every tile that has the range has it alone or before one and the same span.
+    """
+    plain = ir.Load | ir.Store | ir.Compute | ir.Reduce | ir.Declare | ir.Assign | ir.Read
+    every = list(ir.statements(shape.body))
+    if not all(isinstance(s, plain) for s in every):
+        return {}
+    shapes = {tuple(sorted(v.type.axes, key=shape.rank.__getitem__)) for v in shape.defined}
+    shapes |= {
+        tuple(dict.fromkeys(a for i in s.index for a, _ in i.terms))
+        for s in every
+        if isinstance(s, ir.Load | ir.Store)
+    }
+    folded = {a for s in every if isinstance(s, ir.Reduce) for a in s.axes}
+    found: dict[str, tuple[Axis, Axis]] = {}
+    for axis in shape.grid:
+        spans = {axes[1] for axes in shapes if len(axes) == 2 and axes[0] is axis}
+        others = [
+            axes
+            for axes in shapes
+            if axis in axes and axes not in ((axis,), *((axis, s) for s in spans))
+        ]
+        if not isinstance(axis.tile, TileSize) or axis in folded or others or len(spans) != 1:
+            continue
+        (span,) = spans
+        if span.kind == "span" and not _varies(span.lo) and not _varies(span.hi):
+            found[axis.tile.name] = axis, span
+    return found

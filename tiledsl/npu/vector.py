@@ -116,6 +116,8 @@ class Vectors:
             self.fill(wide, as_type(value, F16))
             self.hop(wide, dst, "trunc")
             return
+        if dst.dtype.size == 8:
+            raise self.frame.cannot(self.frame.span, f"a number as {dst.dtype}")
         self.emit(npu.Fill(dst.ref, value, self.count(dst)))
 
     def copy(self, src: Source, dst: Tile) -> None:
