@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": ("tiledsl.cli.facts", "Show what this machine has of what tiledsl can use."),
     "targets": ("tiledsl.cli.facts", "List what can be built for."),
     "ops": ("tiledsl.cli.facts", "List the operations of the language."),
+    "list": ("tiledsl.cli.facts", "List the kernels that come along, by topic."),
     "explain": ("tiledsl.cli.facts", "Tell more about an error code."),
 }
 

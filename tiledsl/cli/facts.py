@@ -1,4 +1,4 @@
-"""``doctor``, ``targets``, ``ops``, ``explain``: what tiledsl and this machine have."""
+"""``doctor``, ``targets``, ``ops``, ``list``, ``explain``: what tiledsl and this machine have."""
 
 import sys
 
@@ -44,6 +44,26 @@ def ops(name: str | None, markdown: bool) -> None:
 
         raise click.ClickException(f"no operation `{name}`{did_you_mean(str(name), op_names())}")
     for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@click.argument("topic", required=False)
+@click.option("--markdown", is_flag=True, help="Print the page of the manual.")
+def list(topic: str | None, markdown: bool) -> None:
+    """List the kernels that come along, or those of one topic and its functions."""
+    from tiledsl.cli.library import kernels_page, topic_lines, topic_names
+
+    if markdown:
+        click.echo(kernels_page(), nl=False)
+        return
+    name = topic.removeprefix("std:").removeprefix("std.") if topic is not None else None
+    if name is not None and name not in topic_names():
+        from tiledsl.runtime.binding import did_you_mean
+
+        hint = did_you_mean(name, topic_names()) or f"; there are {', '.join(topic_names())}"
+        raise click.ClickException(f"no topic `{name}`{hint}")
+    for line in topic_lines(name):
         click.echo(line)
 
 
