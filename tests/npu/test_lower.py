@@ -1,4 +1,4 @@
-"""What the NPU lowering promises: right at every size, everything placed, every flag needed is there."""
+"""What the NPU lowering promises: right at every size, all placed, every needed flag there."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -157,7 +157,11 @@ def test_every_flag_is_missed(name: str) -> None:
     tried = 0
     for number, core in enumerate(program.cores):
         for gone, body in without_one(core.body):
-            cores = (*program.cores[:number], replace(core, body=body), *program.cores[number + 1 :])
+            cores = (
+                *program.cores[:number],
+                replace(core, body=body),
+                *program.cores[number + 1 :],
+            )
             assert check(replace(program, cores=cores), SIZES, {}, arrays), gone
             tried += 1
     assert tried > 10

@@ -20,7 +20,9 @@ def test_any_passes_give_equal_results(name: str) -> None:
         got = simulated(kernel, program_of(kernel, passes=subset), SIZES)
         for tensor in kernel.outputs:
             close = tolerance(tensor.dtype)
-            np.testing.assert_allclose(got[tensor.name], want[tensor.name], close, close, err_msg=str(subset))
+            np.testing.assert_allclose(
+                got[tensor.name], want[tensor.name], close, close, err_msg=str(subset)
+            )
 
 
 def test_the_query_tile_is_loaded_once() -> None:
@@ -40,6 +42,8 @@ def test_equal_loads_are_merged() -> None:
 
 def test_dead_code_goes() -> None:
     merged = run_passes(kernel_of("attention"), ["drop_dead_code"])
-    used = {x for s in ir.statements(merged.body) for x in ir.operands(s) if isinstance(x, ir.Value)}
+    used = {
+        x for s in ir.statements(merged.body) for x in ir.operands(s) if isinstance(x, ir.Value)
+    }
     made = {v for s in ir.statements(merged.body) for v in ir.results(s)}
     assert made <= used

@@ -408,15 +408,27 @@ class Core:
             if value in marks.to_cube and not self.unified:
                 self.hand.send_tile(value, self.tiles[value])
 
-    def lanes(self, statement: ir.Load | ir.Store) -> Lanes:
-        """Return what evaluates indices by lanes; guards keep programs from running together."""
-        if any(statement.guards):
+    def lanes(self) -> Lanes:
+        """Return what evaluates indices lane by lane."""
+        return Lanes(self.frame, self.shared.shape.defined, self.tiles, self.tell_apart)
+
+    def tell_apart(self, index: ir.Index) -> None:
+        """Let only programs run together for which ``index`` is inside at the same lanes."""
+        names, shape = self.shared.uniform, self.shared.shape
+        data = any(isinstance(part, Element) for part in walk(index.offset))
+        axes = {axis for axis, _ in index.terms} | _axes_of(index.offset)
+        moved = any(a.kind == "span" and not isinstance(a.lo, Literal) for a in axes)
+        if names is None or data or moved or index.gather is not None:
             self.shared.uniform = None
-        return Lanes(self.frame, self.shared.shape.defined, self.tiles)
+            return
+        for axis in shape.grid:
+            start = self.frame.whole(axis)[0]
+            if axis in axes and isinstance(start, Local) and start.name not in names:
+                names.append(start.name)
 
     def by_lanes(self, statement: ir.Load, name: str) -> Tile:
         """Emit a load that is no plain copy."""
-        return lanes.load(self.lanes(statement), statement, name)
+        return lanes.load(self.lanes(), statement, name)
 
     def store(self, statement: ir.Store) -> None:
         """Emit a store; where both vector cores have the same tile, one of them copies it."""
@@ -427,7 +439,7 @@ class Core:
             else:
                 order = self.frame.order(_lane_axes(statement))
                 tile = ready(self.frame, statement, self.source(statement.value), order)
-                lanes.store(self.lanes(statement), statement, tile)
+                lanes.store(self.lanes(), statement, tile)
                 axes = order
         self.split_store(steps, axes)
 

@@ -50,11 +50,15 @@ def is_plain(statement: ir.Load | ir.Store) -> bool:
 
 @dataclass
 class Lanes:
-    """Evaluates integer tiles at one lane; ``place`` gives each range's position there."""
+    """Evaluates integer tiles at one lane; ``place`` gives each range's position there.
+
+    ``condition`` is told of each index that decides whether something is copied.
+    """
 
     frame: Frame
     defined: Mapping[ir.Value, ir.Stmt]
     tiles: Mapping[ir.Value, Tile]
+    condition: Callable[[ir.Index], None]
 
     def index(self, index: ir.Index, place: Mapping[Axis, Scalar]) -> Scalar:
         """Return the position in a dim."""
@@ -248,6 +252,7 @@ def _place(
     for index, dim, guard in reversed(dims):
         at, size = lanes.index(index, place), frame.scalar(dim)
         if guard:
+            lanes.condition(index)
             name = frame.fresh("at")
             at = frame.let(name, at)
             within = apply("and", apply("ge", at, ZERO), apply("lt", at, size))

@@ -41,7 +41,7 @@ def _composite(statement: ir.Compute) -> bool:
 
 
 def _thin(statement: ir.Contract) -> bool:
-    """Tell a matrix times a vector, or rows times rows, from a matrix product: it is for vectors."""
+    """Tell a matrix times a vector, or rows times rows, from a matrix product."""
     left, right = set(statement.a.type.axes), set(statement.b.type.axes)
     return not (left - right and right - left)
 
