@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from tiledsl.chips import Chip
 from tiledsl.simulator.core import Line
+from tiledsl.simulator.timeline import lives, peak_in_use
 from tiledsl.simulator.timer import Tally
-from tiledsl.simulator.trace import QUEUES, Trace
+from tiledsl.simulator.trace import QUEUES, Trace, where
 from tiledsl.source import Source
 from tiledsl.types import DTYPES
 
@@ -43,8 +44,9 @@ class Queue:
 class Roof:
     """Where the slowest block stands under the roof of one unit.
 
-    Operations and bytes a cycle; ``intensity`` is operations a byte of global memory. A product
-    and its sum are two operations.
+    Operations and bytes a cycle; ``bytes`` are those of tensors, not of workspaces, ``bandwidth``
+    is the block's part of what memory gives, ``cache`` of what L2 gives. A product and its sum are
+    two operations.
     """
 
     unit: str
@@ -54,6 +56,7 @@ class Roof:
     reached: float
     peak: float
     bandwidth: float
+    cache: float
 
     @property
     def intensity(self) -> float:
@@ -62,13 +65,20 @@ class Roof:
 
     @property
     def attainable(self) -> float:
-        """What the roof allows at this intensity."""
-        return min(self.peak, self.intensity * self.bandwidth)
+        """What the roof allows at this intensity.
+
+        That of L2 holds where more is reached than memory could give: then data were in L2.
+        """
+        memory = min(self.peak, self.intensity * self.bandwidth)
+        cached = min(self.peak, self.intensity * self.cache)
+        return memory if self.reached <= memory else cached
 
     @property
     def bound(self) -> str:
-        """What the roof is there: ``compute`` or ``memory``."""
-        return "memory" if self.attainable < self.peak else "compute"
+        """What the roof is there: ``compute``, ``memory`` or ``L2``."""
+        if self.attainable >= self.peak:
+            return "compute"
+        return "memory" if self.reached <= self.intensity * self.bandwidth else "L2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class Figures:
     moved: Mapping[str, float]
     copies: Mapping[str, float] = field(repr=False)
     peaks: Mapping[str, int]
+    in_use: Mapping[str, int]
     capacity: Mapping[str, int]
     roofs: tuple[Roof, ...]
 
@@ -110,22 +121,17 @@ def figures(trace: Trace) -> Figures:
         moved={path: size for path, size in timing.moved.items() if path != "scratch"},
         copies=_copies(tallies),
         peaks=timing.peaks,
+        in_use=_in_use(trace),
         capacity={name: trace.chip.capacity[name] for name in timing.peaks},
         roofs=tuple(_roofs(trace)),
     )
-
-
-def where(line: Line, home: str) -> str:
-    """Return a line as ``file:number``, without folders."""
-    name = f"{home}:{line}" if isinstance(line, int) else line
-    return name.rsplit("/", 1)[-1]
 
 
 def text(found: Figures, sources: Mapping[str, Source]) -> str:
     """Return the figures for people; ``sources`` are the texts by the names of their files."""
     parts = [
         [head(found)],
-        _table("op", found.ops, {}),
+        _table("op, in the slowest block", found.ops, {}),
         _table("line", found.lines, sources),
         _shown_queues(found),
         _shown_paths(found),
@@ -197,6 +203,14 @@ def _queues(trace: Trace) -> Iterator[Queue]:
             yield Queue(core, queue, busy / whole, waits)
 
 
+def _in_use(trace: Trace) -> dict[str, int]:
+    """Return the most bytes of each memory that hold something at one time."""
+    found: dict[str, int] = {}
+    for (_, memory), size in peak_in_use(lives(trace)).items():
+        found[memory] = max(found.get(memory, 0), size)
+    return found
+
+
 def _copies(tallies: Iterable[Tally]) -> dict[str, float]:
     """Return the bytes of one copy, on average, of each queue that moves them."""
     sizes = {"MTE2": ("GM->UB", "GM->L1"), "MTE3": ("UB->GM",), "FIX": ("L0C->GM",)}
@@ -213,8 +227,13 @@ def _roofs(trace: Trace) -> Iterator[Roof]:
     """Yield the roof of each unit that has worked."""
     tallies = trace.tallies.values()
     size = sum(tally.get(("bytes", path), 0.0) for tally in tallies for path in _OUTSIDE)
+    size = max(0.0, size - sum(tally.get(("bytes", "scratch"), 0.0) for tally in tallies))
     cycles = max(trace.block_cycles, 1.0)
-    bandwidth = trace.chip.hbm_bytes_per_second / (trace.chip.mhz * 1e6) / trace.timing.blocks
+    shared = trace.chip.mhz * 1e6 * trace.timing.blocks
+    memory, cache = (
+        trace.chip.hbm_bytes_per_second / shared,
+        trace.chip.l2_bytes_per_second / shared,
+    )
     for unit in ("M", "V"):
         work: dict[str, float] = {}
         for tally in tallies:
@@ -225,7 +244,7 @@ def _roofs(trace: Trace) -> Iterator[Roof]:
         if whole:
             usual = max(work, key=work.__getitem__)
             peak = _peak(trace.chip, unit, usual) * _many(trace, unit)
-            yield Roof(unit, usual, whole, size, whole / cycles, peak, bandwidth)
+            yield Roof(unit, usual, whole, size, whole / cycles, peak, memory, cache)
 
 
 def _many(trace: Trace, unit: str) -> int:
@@ -284,7 +303,8 @@ def _shown_paths(found: Figures) -> list[str]:
 
 def _shown_memory(found: Figures) -> list[str]:
     return ["  on-chip memory, at most"] + [
-        f"    {name:12} {peak:15,}  of {found.capacity[name]:,}"
+        f"    {name:12} {peak:15,}  of {found.capacity[name]:,}; "
+        f"{found.in_use.get(name, 0):,} in use at one time"
         for name, peak in found.peaks.items()
     ]
 

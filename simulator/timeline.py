@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiledsl.simulator.core import Line
-from tiledsl.simulator.figures import where
-from tiledsl.simulator.trace import QUEUES, Trace
+from tiledsl.simulator.trace import QUEUES, Trace, where
 
 _Key = tuple[str, str, str, int, int]
 

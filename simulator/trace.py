@@ -113,6 +113,12 @@ def trace(
     )
 
 
+def where(line: Line, home: str) -> str:
+    """Return a line as ``file:number``, without folders."""
+    name = f"{home}:{line}" if isinstance(line, int) else line
+    return name.rsplit("/", 1)[-1]
+
+
 class Recorder(Timer):
     """A timer that keeps what it counts."""
 
@@ -145,7 +151,15 @@ class Recorder(Timer):
         super().wait_flag(line, src, dst, event)
         self._add("wait", f"{dst} for {src}", max(0.0, self._ready(dst) - before))
 
+    def receive(self, line: Line, event: int, queue: str, tokens: list[Any]) -> None:
+        """Count what a queue waits for the cores beside this one."""
+        before = self._ready(queue)
+        super().receive(line, event, queue, tokens)
+        other = "the vector cores" if self.index == CUBE else "the cube core"
+        self._add("wait", f"{queue} for {other}", max(0.0, self._ready(queue) - before))
+
     def _ready(self, queue: str) -> float:
+        """Return the cycle from which on a queue has nothing to do."""
         return self.now if queue == "S" else max(self.free[queue], self.done[queue], self.now)
 
     def _do(self, line: Line, queue: str, work: Work) -> None:

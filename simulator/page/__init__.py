@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from tiledsl.simulator.figures import Figures, Roof, Row, head, percents, where
+from tiledsl.simulator.figures import Figures, Roof, Row, head, percents
 from tiledsl.simulator.timeline import lives
-from tiledsl.simulator.trace import QUEUES, Trace
+from tiledsl.simulator.trace import QUEUES, Trace, where
 from tiledsl.source import Source
 
 
@@ -99,7 +99,8 @@ def _table(rows: Sequence[Row]) -> list[list[Any]]:
 def _roof(roof: Roof) -> dict[str, Any]:
     return {
         "unit": roof.unit, "dtype": roof.dtype, "reached": roof.reached, "peak": roof.peak,
-        "bandwidth": roof.bandwidth, "intensity": roof.intensity if roof.bytes else None,
+        "bandwidth": roof.bandwidth, "cache": roof.cache,
+        "intensity": roof.intensity if roof.bytes else None,
         "attainable": roof.attainable, "bound": roof.bound,
     }  # fmt: skip
 

@@ -275,7 +275,7 @@ function drawRoofline() {
   if (!roofs.length) { add("text", { x: 20, y: 40 }, "no arithmetic, or no bytes"); return; }
   const log = Math.log10;
   const ridges = roofs.map((r) => r.peak / r.bandwidth), points = roofs.map((r) => r.intensity);
-  const x0 = Math.floor(log(Math.min(...points, ...ridges))) - 0.3, x1 = Math.ceil(log(Math.max(...points, ...ridges))) + 0.5;
+  const x0 = Math.floor(log(Math.min(...points, ...roofs.map((r) => r.peak / r.cache)))) - 0.3, x1 = Math.ceil(log(Math.max(...points, ...ridges))) + 0.5;
   const y0 = Math.floor(log(Math.max(1e-3, Math.min(...roofs.map((r) => r.reached))))) - 0.2;
   const y1 = Math.ceil(log(Math.max(...roofs.map((r) => r.peak)))) + 0.2;
   const px = (v) => 48 + (log(v) - x0) / (x1 - x0) * 396, py = (v) => 258 - (log(v) - y0) / (y1 - y0) * 244;
@@ -293,9 +293,12 @@ function drawRoofline() {
     const ridge = r.peak / r.bandwidth, colour = hue(i * 3), low = 10 ** x0;
     const path = `M ${px(low)} ${Math.min(258, py(low * r.bandwidth))} L ${px(ridge)} ${py(r.peak)} L 444 ${py(r.peak)}`;
     add("path", { d: path, fill: "none", stroke: colour, "stroke-width": 2 });
+    const inner = r.peak / r.cache;
+    if (inner > low) add("path", { d: `M ${px(low)} ${Math.min(258, py(low * r.cache))} L ${px(inner)} ${py(r.peak)}`, fill: "none", stroke: colour, "stroke-dasharray": "4 3" });
     add("text", { x: 440, y: py(r.peak) - 5, "text-anchor": "end", fill: "#1d2530" }, `${r.unit} ${r.dtype}: ${number(r.peak, 0)}`);
     add("circle", { cx: px(r.intensity), cy: py(r.reached), r: 5, fill: colour, stroke: "#1d2530" });
-    add("text", { x: px(r.intensity) + 8, y: py(r.reached) + 4, fill: "#1d2530" },
+    const right = px(r.intensity) > 240;
+    add("text", { x: px(r.intensity) + (right ? -8 : 8), y: py(r.reached) + 4, fill: "#1d2530", "text-anchor": right ? "end" : "start" },
       `${r.unit} ${number(r.reached, 1)}, ${number(100 * r.reached / r.attainable, 1)} % of the ${r.bound} roof`);
   });
 }

@@ -83,9 +83,8 @@ class Profile:
     def text(self) -> str:
         """Return all of it for people."""
         shown = [text(part.figures, self.sources) for part in self.parts]
-        sizes = ", ".join(
-            f"{name} = {size}" for part in self.parts for name, size in part.tiles.items()
-        )
+        tiles = {name: size for part in self.parts for name, size in part.tiles.items()}
+        sizes = ", ".join(f"{name} = {size}" for name, size in tiles.items())
         lines = [*shown, f"  tile sizes: {sizes or 'none'}", f"  bottleneck: {self.bottleneck}"]
         if len(self.parts) > 1:
             lines.insert(0, f"{self.name}: {self.cycles:,.0f} cycles, {len(self.parts)} launches")
