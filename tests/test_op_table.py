@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -96,13 +97,13 @@ def doubtful(op: str, dtype: DType, device: str, x: Array, y: Array, z: Array) -
         return infinite if dtype is DType.F8E5M2 and selected else nowhere
     if not dtype.is_float:
         # The divisor that has no opposite number.
-        lowest = dtype.arithmetic is DType.I32 and op in ("floordiv", "mod")
-        return y == -(2**31) if lowest and dtype is DType.I32 else nowhere
+        divides = dtype is DType.I32 and op in ("floordiv", "mod")
+        return np.asarray(y == -(2**31)) if divides else nowhere
     wide = x.astype(np.float64)
     if op in ("sin", "cos"):  # the reduction by multiples of pi has 24 bits
         return np.isfinite(wide) & (np.abs(wide) > 1e4)
     if op == "pow":  # exp(b log |a|): C gives -inf ** 0.5 = inf, and -0 ** -1 = -inf
-        return np.isneginf(wide) | (wide == 0) & np.signbit(wide)
+        return np.asarray(np.isneginf(wide) | (wide == 0) & np.signbit(wide))
     return nowhere
 
 
@@ -114,7 +115,8 @@ def differs(got: Array, want: Array, row: Row) -> Array:
         a, b = got.astype(np.float64), want.astype(np.float64)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     if row.loose:
-        top = float(ml_dtypes.finfo(row.dtype.numpy).max)
+        finfo: Any = ml_dtypes.finfo
+        top = float(finfo(row.dtype.numpy).max)
         a, b = np.clip(a, -top, top), np.clip(b, -top, top)
         close = np.abs(a - b) <= row.loose * np.abs(b) + LEAST.get(row.dtype, 0.0)
         return np.asarray(~(same | close))

@@ -117,4 +117,6 @@ class Report:
     def raise_errors(self) -> None:
         """Raise what was found, in order of place, if any of it is an error."""
         if self.errors:
-            raise CompileError(sorted(self.errors, key=lambda d: (d.span.source.name, d.span.start)))
+            raise CompileError(
+                sorted(self.errors, key=lambda d: (d.span.source.name, d.span.start))
+            )

@@ -302,9 +302,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What makes a kernel one kernel: element types, ``const`` parameters, absent parameters,
-    pinned dims.
-    """
+    """What makes a kernel one kernel: types, ``const`` parameters, absent ones, pinned dims."""
 
     types: tuple[tuple[str, DType], ...] = ()
     consts: tuple[tuple[str, int | float | bool], ...] = ()

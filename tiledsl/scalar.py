@@ -1,4 +1,4 @@
-"""Numbers that a program knows before its tiles: sizes, positions, parameters, and arithmetic on them.
+"""Numbers that a program knows before its tiles: sizes, positions, parameters, arithmetic on them.
 
 A `Scalar` is an expression tree, compared by value. It has no tile in it: what a tile computes is a
 `tiledsl.ir.Value`. The same trees serve the tile IR, the NPU program and the GPU program.
@@ -62,7 +62,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One past the last position of the current tile: ``min(start + tile, hi)``; a span's ``hi``."""
+    """One past the last position of a tile: ``min(start + tile, hi)``, a span's ``hi``."""
 
     axis: "Axis"
     dtype: DType = DType.I32

@@ -15,7 +15,8 @@ class Plan:
     ``depths`` gives the number of buffers in flight for the loop over a range (``pipeline k depth
     2``; the grid's last range stands for the loop over programs). ``cores`` limits the blocks.
     ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
-    ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows are short.
+    ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
+    are short.
     """
 
     tiles: Mapping[str, int] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Kernels that take the NPU lowering through its paces, and ways to lower and run them."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ kernel attention[T in (f16, f32)](q: T[S, D], k: T[L, D], v: T[L, D]) -> (o: T[S
 """,
 }
 SIZES = {"N": 37, "R": 19, "M": 41, "K": 50, "S": 35, "L": 45, "D": 24}
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 def kernel_of(name: str, dtype: str = "f16") -> ir.Kernel:

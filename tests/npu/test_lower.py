@@ -14,32 +14,33 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.rewriting import walk_steps
 from tiledsl.npu.text import show_program
+from tiledsl.ops.registry import Array
 from tiledsl.runtime.evaluate import evaluate
 from tiledsl.schedule import Plan
 from tiledsl.simulator.hazards import check
 
 
-def expected(name: str, given: dict[str, np.ndarray]) -> np.ndarray:
+def expected(name: str, given: dict[str, Array]) -> Array:
     """Return what a kernel computes, in f64."""
-    x = {key: value.astype(np.float64) for key, value in given.items()}
+    x: dict[str, Array] = {key: value.astype(np.float64) for key, value in given.items()}
     match name:
         case "add":
-            return x["x"] + x["y"]
+            return np.asarray(x["x"] + x["y"])
         case "softmax":
             e = np.exp(x["x"] - x["x"].max(-1, keepdims=True, initial=-np.inf))
-            return e / e.sum(-1, keepdims=True)
+            return np.asarray(e / e.sum(-1, keepdims=True))
         case "column_sums":
-            return x["x"].sum(0)
+            return np.asarray(x["x"].sum(0))
         case "turned":
             return x["x"].T
         case "gemm":
-            return x["a"] @ x["b"]
+            return np.asarray(x["a"] @ x["b"])
         case "gemm_bias":
-            return np.maximum(x["a"] @ x["b"].T + x["bias"], 0)
+            return np.asarray(np.maximum(x["a"] @ x["b"].T + x["bias"], 0))
         case _:
             s = x["q"] @ x["k"].T * 0.25
             p = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
-            return (p / p.sum(-1, keepdims=True)) @ x["v"]
+            return np.asarray((p / p.sum(-1, keepdims=True)) @ x["v"])
 
 
 def agrees(name: str, dtype: str, chip: str, tile: int, dims: dict[str, int]) -> None:

@@ -104,4 +104,6 @@ class Reduction:
     reduced_in: Callable[[DType], DType] = field(compare=False, repr=False)
     result: Callable[[DType], DType] = field(compare=False, repr=False)
     scan: str = ""
-    numpy_scan: Callable[[Array, int], Array] | None = field(default=None, compare=False, repr=False)
+    numpy_scan: Callable[[Array, int], Array] | None = field(
+        default=None, compare=False, repr=False
+    )
