@@ -20,7 +20,7 @@ LAYERS = (
     ("npu", "gpu"),
     ("backends", "simulator"),
     ("runtime", "reference", "testing"),
-    ("driver",),
+    ("driver", "torch"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

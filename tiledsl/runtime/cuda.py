@@ -31,11 +31,8 @@ def run_cuda(
         for param in program.tensors:
             there[param.tensor.name] = _copy_in(library, arrays[param.tensor.name])
         pointers = {name: pointer.value for name, pointer in there.items()}
-        entry, stream = f"tiledsl_{program.name}", ctypes.c_void_p(None)
-        code = call(library, entry, program, pointers, dims, scalars, stream)
-        if 0 < code < _CUDA:
-            raise DeviceError(f"{program.name}: refused: {explain(library, program, code)}")
-        _demand(library, code - _CUDA if code else library["tdsl_wait"]())
+        _start(library, program, pointers, dims, scalars, None)
+        _demand(library, library["tdsl_wait"]())
         for param in program.tensors:
             if param.written:
                 array = arrays[param.tensor.name]
@@ -46,6 +43,18 @@ def run_cuda(
     finally:
         for pointer in there.values():
             library["tdsl_release"](pointer)
+
+
+def launch_cuda(
+    program: Program,
+    files: Mapping[str, str],
+    pointers: Mapping[str, int],
+    dims: Mapping[str, int],
+    scalars: Mapping[str, Number],
+    stream: int,
+) -> None:
+    """Start on a stream, on tensors that lie in the memory of the GPU; do not wait for the end."""
+    _start(gpu_library(program, files), program, pointers, dims, scalars, stream)
 
 
 def gpu_library(program: Program, files: Mapping[str, str]) -> ctypes.CDLL:
@@ -61,6 +70,21 @@ def gpu_library(program: Program, files: Mapping[str, str]) -> ctypes.CDLL:
         "-include", MEMORY, source,
     )  # fmt: skip
     return build(program.name, sources, command, "cuda")
+
+
+def _start(
+    library: ctypes.CDLL,
+    program: Program,
+    pointers: Mapping[str, int | None],
+    dims: Mapping[str, int],
+    scalars: Mapping[str, Number],
+    stream: int | None,
+) -> None:
+    entry, last = f"tiledsl_{program.name}", ctypes.c_void_p(stream)
+    code = call(library, entry, program, pointers, dims, scalars, last)
+    if 0 < code < _CUDA:
+        raise DeviceError(f"{program.name}: refused: {explain(library, program, code)}")
+    _demand(library, code - _CUDA if code else 0)
 
 
 def _copy_in(library: ctypes.CDLL, array: Array) -> ctypes.c_void_p:

@@ -74,6 +74,7 @@ class Kernel:
         self._compiler = compiler
         self._instances: dict[Binding, KernelIR | OpGraph] = {}
         self._compiled: dict[tuple[Binding, str, str, tuple[tuple[str, int], ...]], Compiled] = {}
+        self._files: dict[int, dict[str, str]] = {}
 
     @property
     def name(self) -> str:
@@ -180,6 +181,12 @@ class Kernel:
         _know_tiles(graph, tiles)
         kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
         return [self._compile(kernel, target, tiles) for kernel in kernels]
+
+    def files(self, compiled: Compiled) -> dict[str, str]:
+        """Return the files of one of its compiled programs, by name; they are kept."""
+        if id(compiled) not in self._files:  # which lives as long as this kernel
+            self._files[id(compiled)] = self._compiler.emit(compiled)
+        return self._files[id(compiled)]
 
     def _run(
         self,

@@ -273,7 +273,7 @@ class _Solver:
     def _try(self, tensor: Tensor, number: int, size: int) -> bool:
         """Use the equation if at most one of its dims is unknown; tell whether it is used up."""
         scalar = tensor.shape[number]
-        form = _linear(scalar, self.value)
+        form = linear(scalar, self.value)
         if form is None:
             return False
         name, factor, rest = form
@@ -336,8 +336,11 @@ def _axes(axes: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, axes))}]"
 
 
-def _linear(scalar: sc.Scalar, value: Callable[[sc.Scalar], Number]) -> tuple[str, int, int] | None:
-    """Return ``scalar`` as ``factor * name + rest``; ``name`` is empty where all is known."""
+def linear(scalar: sc.Scalar, value: Callable[[sc.Scalar], Number]) -> tuple[str, int, int] | None:
+    """Return ``scalar`` as ``factor * name + rest``; ``name`` is empty where all is known.
+
+    `None` where it has two unknown dims, or one in another form.
+    """
     try:
         return "", 0, int(value(scalar))
     except Unknown:
@@ -346,12 +349,12 @@ def _linear(scalar: sc.Scalar, value: Callable[[sc.Scalar], Number]) -> tuple[st
         case sc.Dim(name=name):
             return name, 1, 0
         case sc.Apply(op="add" | "sub" | "mul" as op, args=(a, b)):
-            left, right = _linear(a, value), _linear(b, value)
+            left, right = linear(a, value), linear(b, value)
             if left is None or right is None:
                 return None
             return _combine(op, left, right)
         case sc.Apply(op="neg", args=(a,)):
-            form = _linear(a, value)
+            form = linear(a, value)
             return None if form is None else (form[0], -form[1], -form[2])
         case _:
             return None

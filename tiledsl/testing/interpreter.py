@@ -15,6 +15,7 @@ from tiledsl import ir
 from tiledsl import scalar as sc
 from tiledsl.ops import Op, bitcast, convert, wrap
 from tiledsl.ops.registry import Array
+from tiledsl.runtime.arrays import element_type
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.types import DType
 
@@ -30,7 +31,7 @@ def interpret(
 ) -> None:
     """Run ``kernel`` in place on ``arrays``, with every tile size ``tile``.
 
-    With ``precise``, floats are f64 until they are stored.
+    With ``precise``, floats are f64 until they are stored, and then too where the array is of f64.
     """
     machine = _Machine(kernel, arrays, dims, scalars, tile, precise)
     for _ in machine.programs(kernel.grid):
@@ -285,7 +286,7 @@ class _Machine:
         assert inside.all() or statement.skip, f"{statement.span!r}: writes outside"
         value = np.broadcast_to(self.operand(statement.value, axes), inside.shape)[inside]
         at = tuple(place[inside] for place in places)
-        value = convert(value, statement.tensor.dtype)
+        value = convert(value, element_type(array) or statement.tensor.dtype)
         with np.errstate(all="ignore"):
             match statement.atomic:
                 case "":

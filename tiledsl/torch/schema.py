@@ -1,0 +1,52 @@
+"""The header of a kernel as a schema of PyTorch."""
+
+import math
+from itertools import count
+
+from tiledsl.runtime.binding import Header, literal
+from tiledsl.runtime.errors import ArgumentError
+from tiledsl.runtime.kernel import Kernel
+from tiledsl.syntax import tree
+from tiledsl.types import DTYPES
+
+
+def schema_of(kernel: Kernel) -> str:
+    """Return ``(Tensor x, float scale=1.0) -> Tensor``; tensors that are updated have a name."""
+    header = kernel.header
+    letters = (chr(ord("a") + number) for number in count())
+    words: list[str] = []
+    for number, param in enumerate(header.params):
+        later = header.params[number + 1 :]
+        optional = param.default is not None and all(p.default is not None for p in later)
+        kind, default = _kind(param, f"({next(letters)}!)" if param.kind == "inout" else "")
+        if param.default is not None and default is None:
+            kind, default = f"{kind}?", "None"
+        words.append(f"{kind} {param.name.id}" + (f"={default}" if optional else ""))
+    return f"({', '.join(words)}) -> {_outputs(header)}"
+
+
+def _kind(param: tree.Param, alias: str) -> tuple[str, str | None]:
+    """Return the type of a parameter, and its default if PyTorch can spell it."""
+    if param.type.dims is not None:
+        return f"Tensor{alias}", None
+    dtype = DTYPES.get(param.type.name.id)
+    if dtype is None:
+        raise ArgumentError(f"{param.name.id}: a scalar of a generic type has no place in PyTorch")
+    default = None
+    if param.default is not None and not _is_none(param.default):
+        number = literal(param.default)
+        default = repr(number) if math.isfinite(number) else None
+    if dtype.is_float:
+        return "float", default
+    if dtype.is_integer:
+        return "int" if param.kind == "const" else "SymInt", default
+    return "bool", default
+
+
+def _is_none(expr: tree.Expr) -> bool:
+    return isinstance(expr, tree.Name) and expr.id == "none"
+
+
+def _outputs(header: Header) -> str:
+    count = len(header.outputs)
+    return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
