@@ -1,4 +1,4 @@
-"""Halves made wide: NumPy's own conversion of f16 goes element by element, this by whole vectors."""
+"""f16 made wide: NumPy converts element by element, this by whole vectors."""
 
 import numpy as np
 

@@ -4,10 +4,11 @@ It does not look at times: two accesses of a byte that flags, barriers and cross
 order are a hazard however the times happen to fall.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from tiledsl.chips import load as load_chip
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import (
@@ -59,8 +60,9 @@ def check(
 ) -> list[Hazard]:
     """Return the hazards of ``program`` at these sizes; the arrays are read, never written.
 
-    Two programs of the first class and one of each other class (at most six) are looked at, one
-    after the other on one core; of a long loop the first and last trips, unless ``every_trip``.
+    Of the largest class one program more than a ring has slots, and one of each other class (at
+    most six), are looked at, one after the other on one core; of a long loop the first and last
+    trips, unless ``every_trip``.
     """
     launch = prepare(program, arrays, dims, scalars)
     return check_launch(load(program), launch, every_trip=every_trip)
@@ -68,11 +70,25 @@ def check(
 
 def check_launch(runnable: Runnable, launch: Launch, *, every_trip: bool = False) -> list[Hazard]:
     """Return the hazards of a launch."""
-    groups = classes(runnable, launch)[:_CLASSES]
-    numbers = [int(n) for group in groups[:1] for n in group[:2]]
-    numbers += [int(group[0]) for group in groups[1:]]
-    found = _watch(runnable, launch, numbers, every_trip) if numbers else []
+    groups = sorted(classes(runnable, launch), key=len, reverse=True)[:_CLASSES]
+    often = 1 + max((b.slots for c in runnable.program.cores for b in c.buffers), default=1)
+    numbers = [int(n) for group in groups[:1] for n in group[: max(often, 2)]]
+    numbers = sorted(numbers + [int(group[0]) for group in groups[1:]])
+    found = [*_beyond(runnable.program)]
+    found += _watch(runnable, launch, numbers, every_trip) if numbers else []
     return list(dict.fromkeys(found))
+
+
+def _beyond(program: Program) -> Iterator[Hazard]:
+    """Yield the buffers that are not all in their memory."""
+    capacity = load_chip(program.chip).capacity
+    for core in program.cores:
+        for b in core.buffers:
+            end, size = b.offset + b.size * b.slots, capacity[b.memory.value]
+            if end > size or b.offset < 0:
+                text = f"`{b.name}`, bytes {b.offset} to {end}, is not all in {b.memory.value}, "
+                home = program.span.source.name
+                yield Hazard("out of memory", home, f"{text}which has {size} bytes")
 
 
 def _watch(

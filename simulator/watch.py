@@ -521,7 +521,9 @@ class Watcher(Core):
         self, event: Event, operands: list[tuple[Place, Region]], outer: Region | None
     ) -> bool:
         for place, region in operands:
-            if region.end > place.end:
+            area = place.area
+            first, last = place.end - area.size, min(place.end, area.offset + area.size * area.slots)
+            if region.end > last or region.start < max(first, area.offset):
                 what = f"bytes {region.start} to {region.end} of {region.space}"
                 self._tell("out of buffer", event, f"{what} leave `{region.owner}`")
                 return False
