@@ -143,8 +143,9 @@ def test_the_way_out_holds() -> None:
     best = min(tried.trials, key=lambda trial: trial.cycles)
     assert best.words in tried.bottleneck
     assert "fewer cycles" in tried.bottleneck
-    name, _, size = best.words.partition(" = ")
-    assert attention({**start, name: int(size)}).cycles == pytest.approx(best.cycles)
+    changed = dict(word.split(" = ") for word in best.words.split(" and "))
+    sizes = start | {name: int(size) for name, size in changed.items()}
+    assert attention(sizes).cycles == pytest.approx(best.cycles)
 
 
 def test_chrome_trace(found: Profile) -> None:

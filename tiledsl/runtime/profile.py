@@ -21,6 +21,8 @@ from tiledsl.source import NOWHERE, Source
 
 _SECONDS = 10.0  # for trials; what has not been tried by then is left out
 _IDLE = 0.5  # a queue that is busy for less of the time does not bound a kernel alone
+_SHOWN = 6  # trials that people are shown
+_TOGETHER = 0.3  # cores that wait for each other for more of the time hardly overlap
 _WORTH = 0.01  # fewer cycles by less than this part are no way out
 
 
@@ -75,6 +77,11 @@ class Profile:
         return {source.name.rsplit("/", 1)[-1]: source for source in found}
 
     @property
+    def tiles(self) -> dict[str, int]:
+        """The tile sizes of all launches."""
+        return {name: size for part in self.parts for name, size in part.tiles.items()}
+
+    @property
     def bottleneck(self) -> str:
         """One sentence: what takes the time, and what the model has found to take less."""
         slowest = max(self.parts, key=lambda part: part.figures.cycles)
@@ -83,9 +90,13 @@ class Profile:
     def text(self) -> str:
         """Return all of it for people."""
         shown = [text(part.figures, self.sources) for part in self.parts]
-        tiles = {name: size for part in self.parts for name, size in part.tiles.items()}
-        sizes = ", ".join(f"{name} = {size}" for name, size in tiles.items())
-        lines = [*shown, f"  tile sizes: {sizes or 'none'}", f"  bottleneck: {self.bottleneck}"]
+        sizes = ", ".join(f"{name} = {size}" for name, size in self.tiles.items())
+        lines = [*shown, f"  tile sizes: {sizes or 'none'}"]
+        if self.trials:
+            first = sorted(self.trials, key=lambda trial: trial.cycles)[:_SHOWN]
+            told = "; ".join(f"{t.words}: {t.cycles / self.cycles - 1:+.0%}" for t in first)
+            lines.append(f"  cycles of the best of {len(self.trials)} settings tried: {told}")
+        lines.append(f"  bottleneck: {self.bottleneck}")
         if len(self.parts) > 1:
             lines.insert(0, f"{self.name}: {self.cycles:,.0f} cycles, {len(self.parts)} launches")
         return "\n".join(lines)
@@ -112,8 +123,7 @@ class Profile:
         saved = 1 - best.cycles / self.cycles
         if saved >= _WORTH:
             return f"{best.words} would take {saved:.0%} fewer cycles"
-        tried = ", ".join(trial.words for trial in self.trials)
-        return f"none of {tried} takes fewer cycles"
+        return f"of {len(self.trials)} settings near by none takes fewer"
 
 
 def profile(
@@ -129,17 +139,24 @@ def profile(
     found = Profile(kernel.name, tuple(_parts(kernel, given, setting, types, dims)))
     if not trials:
         return found
-    tried: list[Trial] = []
-    started = time.monotonic()
-    for words, near in _near(found, setting):
-        if time.monotonic() - started > _SECONDS:
-            break
-        try:
-            parts = tuple(_parts(kernel, given, near, types, dims))
-        except (ArgumentError, CompileError):  # it has no room on the chip
-            continue
-        tried.append(Trial(words, sum(part.figures.cycles for part in parts)))
-    return replace(found, trials=tuple(tried))
+    tried: dict[str, Trial] = {}
+    best, center = found, setting
+    until = time.monotonic() + _SECONDS
+    while True:
+        before = best
+        for near in _near(best, center):
+            words = _differs(near, found, setting)
+            if not words or words in tried or time.monotonic() > until:
+                continue
+            try:
+                other = Profile(kernel.name, tuple(_parts(kernel, given, near, types, dims)))
+            except (ArgumentError, CompileError):  # it has no room on the chip
+                continue
+            tried[words] = Trial(words, other.cycles)
+            if other.cycles < best.cycles * (1 - _WORTH):
+                best, center = other, near
+        if best is before:
+            return replace(found, trials=tuple(tried.values()))
 
 
 def compare(a: Profile, b: Profile) -> str:
@@ -203,17 +220,25 @@ def _traced(compiled: Compiled, launch: Launch, cores: int | None) -> Trace:
     return trace(program, arrays, launch.dims, launch.scalars, chip, cores)
 
 
-def _near(found: Profile, setting: Setting) -> Iterator[tuple[str, Setting]]:
-    """Yield settings that differ in one thing, and what that is."""
-    sizes = {name: size for part in found.parts for name, size in part.tiles.items()}
-    for name, size in sizes.items():
+def _near(found: Profile, setting: Setting) -> Iterator[Setting]:
+    """Yield settings that differ in one thing."""
+    for name, size in found.tiles.items():
         for other in (2 * size, size // 2):
             if other:
-                tiles = {**setting.tiles, name: other}
-                yield f"{name} = {other}", replace(setting, tiles=tiles)
+                yield replace(setting, tiles={**setting.tiles, name: other})
     blocks = max(part.figures.blocks for part in found.parts)
     if blocks > 1:
-        yield f"{blocks // 2} cores", replace(setting, cores=blocks // 2)
+        yield replace(setting, cores=blocks // 2)
+
+
+def _differs(near: Setting, found: Profile, setting: Setting) -> str:
+    """Return in what ``near`` differs from the setting that was profiled: ``BN = 512``."""
+    words = [
+        f"{name} = {size}" for name, size in near.tiles.items() if found.tiles.get(name) != size
+    ]
+    if near.cores != setting.cores:
+        words.append(f"{near.cores} cores")
+    return " and ".join(words)
 
 
 # ---- words --------------------------------------------------------------------------------------
@@ -224,17 +249,29 @@ def _bound(found: Figures) -> str:
     outer = 1 - found.block_cycles / found.cycles if found.cycles else 0.0
     top = max(found.queues, key=lambda queue: queue.busy, default=None)
     if top is None or outer > max(top.busy, _IDLE):
-        return f"{found.kernel}: launching {found.blocks} blocks takes {outer:.0%} of the time"
+        blocks = "a block" if found.blocks == 1 else f"{found.blocks} blocks"
+        return f"{found.kernel}: launching {blocks} takes {outer:.0%} of the time"
     many = len({queue.core for queue in found.queues}) > 1
     name = f"{top.core} {top.name}" if many else top.name
     words = f"{found.kernel}: {name} busy {top.busy:.0%}"
     size = found.copies.get(top.name)
     if size is not None:
         words += f", copies of {_bytes(size)} on average"
+    between = [_crossing(found, "cube core"), _crossing(found, "vector cores")]
+    if min(between) > _TOGETHER:
+        return (
+            f"{words}: the cores wait for each other, vector {between[0]:.0%} and cube "
+            f"{between[1]:.0%} of the time"
+        )
     wait = max(top.waits.items(), key=lambda item: item[1], default=None)
     if top.busy < _IDLE and wait is not None and wait[1] > _WORTH:
         words += f", and it waits {wait[1]:.0%} of the time for {wait[0]}"
     return words
+
+
+def _crossing(found: Figures, other: str) -> float:
+    """Return the part of the time that one queue waits for the other kind of core."""
+    return max((queue.waits.get(f"the {other}", 0.0) for queue in found.queues), default=0.0)
 
 
 def _bytes(size: float) -> str:
