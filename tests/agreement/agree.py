@@ -80,6 +80,9 @@ def values(param: Param, dims: dict[str, int], rng: np.random.Generator) -> Arra
     if not param.dims:
         single = np.asarray(drawn).astype(DTYPES[param.dtype].numpy).item()
         return single if isinstance(single, int) else float(single)
+    if param.wild:
+        odd = rng.choice([np.nan, np.inf, -np.inf, -0.0], shape)
+        drawn = np.where(rng.uniform(size=shape) < 0.1, odd, drawn)
     return np.asarray(drawn).astype(DTYPES[param.dtype].numpy)
 
 

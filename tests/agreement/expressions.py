@@ -7,8 +7,7 @@ exact, a logarithm only of what is positive, and every output has a bound on its
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hypothesis import strategies as st
-
+from tests.agreement.dice import Dice
 from tests.agreement.terms import (
     EPS,
     FLOATS,
@@ -34,7 +33,10 @@ MOST = 1e4
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter: a tensor with the names of its dims, or a scalar; ``kind`` draws its values."""
+    """A parameter: a tensor with the names of its dims, or a scalar; ``kind`` draws its values.
+
+    With ``wild`` some are infinite, or no numbers.
+    """
 
     name: str
     dtype: str
@@ -43,6 +45,7 @@ class Param:
     low: float
     high: float
     step: float
+    wild: bool = False
 
 
 @dataclass
@@ -50,7 +53,8 @@ class Scope:
     """What can be named where an expression stands.
 
     ``tiled`` are ranges with a tile, ``standing`` those that are one position; ``most`` and
-    ``least`` their extents over all launches. ``sizes`` names the dim of each range.
+    ``least`` their extents over all launches. ``sizes`` names the dim of each range. ``foldable``
+    are ranges that a reduction may take whole. ``wild``: floats may be infinite, or no numbers.
     """
 
     tiled: list[str]
@@ -62,7 +66,7 @@ class Scope:
     bound: list[Term] = field(default_factory=list)
     dtypes: tuple[str, ...] = ("f32", "f16", "bf16", "i32", "i8")
     foldable: tuple[str, ...] = ()
-    unread: set[str] = field(default_factory=set)
+    wild: bool = False
 
     def inner(self, *names: str) -> "Scope":
         """Return the scope inside a loop over further ranges; parameters are shared."""
@@ -73,20 +77,20 @@ class Scope:
 class Maker:
     """Draws expressions in a scope."""
 
-    draw: st.DrawFn
+    dice: Dice
     scope: Scope
 
     def pick(self, *items: str) -> str:
         """Draw one of some words."""
-        return self.draw(st.sampled_from(items))
+        return self.dice.pick(items)
 
     # ---- leaves
 
     def leaf(self, *dtypes: str) -> Term:
         """Return something that has a name, or a load from a new parameter."""
         known = [t for t in self.scope.bound if t.dtype in dtypes]
-        if len(known) > 0 and self.draw(st.integers(0, 2)) > 0:
-            return self.draw(st.sampled_from(known))
+        if len(known) > 0 and self.dice.integer(0, 2) > 0:
+            return self.dice.pick(known)
         usable = [d for d in dtypes if d in self.scope.dtypes]
         return self.load(self.pick(*(usable or dtypes)))
 
@@ -94,15 +98,12 @@ class Maker:
         """Return a load of a new parameter, or of one that is there with these dims."""
         tiled, standing = self.scope.tiled, self.scope.standing
         if axes is None:
-            whole = not tiled or self.draw(st.integers(0, 3)) > 0
-            chosen = tiled if whole else self.draw(st.lists(st.sampled_from(tiled), unique=True))
-            loose = [s for s in standing if self.draw(st.booleans())]
+            whole = not tiled or self.dice.integer(0, 3) > 0
+            chosen = tiled if whole else self.dice.some(tiled)
+            loose = [s for s in standing if self.dice.flip()]
             axes = tuple(a for a in (*standing, *tiled) if a in loose or a in chosen)
-            if (
-                1 < len(axes) < 3 + (self.draw(st.integers(0, 20)) == 0)
-                and self.draw(st.integers(0, 5)) == 0
-            ):
-                axes = tuple(self.draw(st.permutations(axes)))
+            if 1 < len(axes) < 3 + (self.dice.one_in(21)) and self.dice.one_in(6):
+                axes = tuple(self.dice.shuffled(axes))
         param = self.param(dtype, tuple(self.scope.sizes[a] for a in axes))
         text = f"{param.name}[{', '.join(axes)}]" if axes else param.name
         return self.term_of(param, text, frozenset(a for a in axes if a in tiled))
@@ -110,16 +111,16 @@ class Maker:
     def param(self, dtype: str, dims: tuple[str, ...]) -> Param:
         """Return a new parameter, or one that is there with the same dims."""
         same = [p for p in self.scope.params if p.dtype == dtype and p.dims == dims]
-        if len(same) > 0 and self.draw(st.booleans()):
-            return self.draw(st.sampled_from(same))
+        if len(same) > 0 and self.dice.flip():
+            return self.dice.pick(same)
         kind: Kind = "exact"
         low, high, step = -4.0, 4.0, 0.25
         if dtype in FLOATS:
-            if self.draw(st.booleans()):
+            if self.dice.flip():
                 kind, step = "uniform", 0.0
         elif dtype == "i8":
             low, high, step = -128, 127, 1
-        elif self.draw(st.integers(0, 3)) == 0:
+        elif self.dice.one_in(4):
             kind, low, high, step = "big", -(2.0**30), 2.0**30, 1
         else:
             low, high, step = -50, 50, 1
@@ -127,7 +128,8 @@ class Maker:
             dtype = "f32" if dtype in FLOATS else "i32"
         if dtype == "bool":
             kind, low, high, step = "exact", 0, 1, 1
-        made = Param(f"p{len(self.scope.params)}", dtype, dims, kind, low, high, step)
+        wild = self.scope.wild and dtype in FLOATS and self.dice.flip()
+        made = Param(f"p{len(self.scope.params)}", dtype, dims, kind, low, high, step, wild)
         self.scope.params.append(made)
         return made
 
@@ -140,7 +142,7 @@ class Maker:
         names = self.scope.tiled + self.scope.standing
         if not names:
             return self.leaf("i32")
-        name = self.draw(st.sampled_from(names))
+        name = self.dice.pick(names)
         axes = frozenset([name] if name in self.scope.tiled else [])
         high = max(0, self.scope.most[name] - 1)
         return Term(name, "i32", axes, 0, high, 1, 0.0, places=True)
@@ -148,9 +150,9 @@ class Maker:
     def constant(self, other: Term) -> Term:
         """Return a literal that can stand beside ``other``."""
         if other.dtype in FLOATS:
-            value = self.draw(st.integers(-12, 12)) / 4
+            value = self.dice.integer(-12, 12) / 4
             return literal(f"{value}", other.dtype, value, 0.25)
-        value = self.draw(st.integers(-9, 9))
+        value = self.dice.integer(-9, 9)
         return literal(f"{value}", other.dtype, value, 1)
 
     # ---- floats
@@ -181,8 +183,8 @@ class Maker:
             case "fold":
                 return self.fold(self.number(depth - 1), "sum", "max", "min", "mean")
             case "clamp":
-                low = self.draw(st.integers(-8, 2)) / 2
-                high = low + self.draw(st.integers(0, 6)) / 2
+                low = self.dice.integer(-8, 2) / 2
+                high = low + self.dice.integer(0, 6) / 2
                 a = self.number(depth - 1)
                 return Term(
                     f"clamp({a.text}, {low}, {high})", a.dtype, a.axes, low, high,
@@ -205,7 +207,7 @@ class Maker:
                 return divide(a, below)
             case "power":
                 a = self.number(depth - 1)
-                times = self.draw(st.integers(2, 3))
+                times = self.dice.integer(2, 3)
                 product = mul(a, a) if times == 2 else mul(mul(a, a), a)
                 if product.most > MOST:
                     return a
@@ -219,7 +221,7 @@ class Maker:
     def pair(self, depth: int) -> tuple[Term, Term]:
         """Return two floats of which at most one is a literal."""
         a = self.number(depth - 1)
-        side = self.draw(st.integers(0, 3))
+        side = self.dice.integer(0, 3)
         b = self.constant(a) if side == 0 else self.number(depth - 1)
         return (b, a) if side == 1 else (a, b)
 
@@ -272,7 +274,7 @@ class Maker:
         over = [x for x in self.scope.foldable if x in a.axes]
         if not over or a.spelled:
             return a
-        axes = self.draw(st.lists(st.sampled_from(over), unique=True, min_size=1))
+        axes = self.dice.some(over, 1)
         return self.fold_over(a, tuple(axes), self.pick(*names))
 
     def fold_over(self, a: Term, axes: tuple[str, ...], name: str) -> Term:
@@ -316,14 +318,14 @@ class Maker:
         a = self.integer(depth - 1)
         match way:
             case "+" | "-" | "*":
-                b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
                 result = mul(a, b) if way == "*" else add(a, b, way)
                 positions = a.places and (b.places or not b.axes)
                 if positions and (a.axes & b.axes or way == "*"):  # ranges could cancel
                     return choose("max", a, b)
                 return replace(result, places=positions) if result.most < 2**31 else a
             case "//" | "%":
-                by = self.draw(st.integers(1, 20)) * self.draw(st.sampled_from([1, 1, -1]))
+                by = self.dice.integer(1, 20) * self.dice.pick([1, 1, -1])
                 text = f"({a.text} {way} {by})"
                 if way == "//":
                     ends = (a.lo // by, a.hi // by)
@@ -331,7 +333,7 @@ class Maker:
                 ends = (0, by)
                 return Term(text, wide(a.dtype), a.axes, min(ends), max(ends), 1, 0.0)
             case "bits":
-                b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
                 op = self.pick("&", "|", "^")
                 most = 1.0
                 while most < max(a.most, b.most) + 1:
@@ -341,17 +343,17 @@ class Maker:
                     a.axes | b.axes, -most, most - 1, 1, 0.0,
                 )  # fmt: skip
             case "shift":
-                by = self.draw(st.integers(0, 5))
-                if self.draw(st.booleans()) and a.most * 2**by < 2**31:
+                by = self.dice.integer(0, 5)
+                if self.dice.flip() and a.most * 2**by < 2**31:
                     text, low, high = f"({a.text} << {by})", a.lo * 2**by, a.hi * 2**by
                 else:
                     text, low, high = f"({a.text} >> {by})", a.lo // 2**by, a.hi // 2**by
                 return Term(text, wide(a.dtype), a.axes, low, high, 1, 0.0)
             case "select":
-                b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
                 return choose(self.pick("max", "min"), a, b)
             case "where":
-                b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
                 return self.where(depth, a, b)
             case "fold":
                 return self.fold(a, "sum", "max", "min")
@@ -364,14 +366,14 @@ class Maker:
                     a, text=f"(~{a.text})", dtype=wide(a.dtype), lo=-a.hi - 1, hi=-a.lo - 1
                 )
             case "clamp":
-                low = self.draw(st.integers(-60, 20))
-                high = low + self.draw(st.integers(0, 80))
+                low = self.dice.integer(-60, 20)
+                high = low + self.dice.integer(0, 80)
                 return replace(a, text=f"clamp({a.text}, {low}, {high})", lo=low, hi=high)
             case "of_float":
                 f = self.number(depth - 1)
-                if not f.step or f.most > 2**23:
+                if not f.step or f.most > 2**23 or self.scope.wild:
                     return a
-                text = f"i32({f.text})" if self.draw(st.booleans()) else f"i32(round({f.text}))"
+                text = f"i32({f.text})" if self.dice.flip() else f"i32(round({f.text}))"
                 return Term(text, "i32", f.axes, -f.most - 1, f.most + 1, 1, 0.0, f.spelled)
             case "of_bool":
                 c = self.truth(depth - 1)
@@ -383,20 +385,20 @@ class Maker:
 
     def truth(self, depth: int) -> Term:
         """Return a bool."""
-        if depth <= 0 and self.draw(st.integers(0, 2)):
+        if depth <= 0 and self.dice.integer(0, 2):
             a, b = self.position(), self.integer(0)
             return self.compared(self.pick(*COMPARISONS), a, b)
         way = self.pick("float", "float", "int", "int", "and", "or", "not", "fold", "isnan")
         match way:
             case "float":
                 a = self.number(depth - 1)
-                b = self.constant(a) if self.draw(st.booleans()) else self.number(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.number(depth - 1)
                 if a.step and b.step:
                     return self.compared(self.pick(*COMPARISONS), a, b)
                 return self.compared("<", self.position(), self.integer(0))
             case "int":
                 a = self.integer(depth - 1)
-                b = self.constant(a) if self.draw(st.booleans()) else self.integer(depth - 1)
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
                 return self.compared(self.pick(*COMPARISONS), a, b)
             case "and" | "or":
                 a, b = self.truth(depth - 2), self.truth(depth - 2)

@@ -1,18 +1,18 @@
 """Random kernels of each class, with the launches to run them at."""
 
-from hypothesis import strategies as st
+from collections.abc import Callable
 
+from tests.agreement.dice import Dice
 from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
 from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
 
-@st.composite
-def elementwise(draw: st.DrawFn) -> Sample:
+def elementwise(dice: Dice) -> Sample:
     """Chains of element-wise operations and folds of whole rows, with broadcasts."""
-    rank = draw(st.integers(1, 3))
-    w = Writer(draw, draw(st.integers(1, 3)))
+    rank = dice.integer(1, 3)
+    w = Writer(dice, dice.integer(1, 3), wild=dice.one_in(6))
     names = ["m", "n", "k"][:rank]
     most = {1: 130, 2: 65, 3: 17}[rank]
     for number, name in enumerate(names):
@@ -22,40 +22,39 @@ def elementwise(draw: st.DrawFn) -> Sample:
             forms = ("tile", "span")
         w.range(name, forms, most)
     w.declare(names)
-    scope = w.scope(names, dtypes(draw))
-    maker = Maker(draw, scope)
-    for _ in range(draw(st.integers(0, 3))):
-        w.bind(scope, 1, anything(maker, draw(st.integers(1, 3))))
+    scope = w.scope(names, dtypes(dice))
+    maker = Maker(dice, scope)
+    for _ in range(dice.integer(0, 3)):
+        w.bind(scope, 1, anything(maker, dice.integer(1, 3)))
     grid = [n for n in names if w.ranges[n].form != "span"]
-    for _ in range(draw(st.integers(1, 3))):
-        term = anything(maker, draw(st.integers(1, 4)))
+    for _ in range(dice.integer(1, 3)):
+        term = anything(maker, dice.integer(1, 4))
         order = [n for n in names if n in grid or n in term.axes]
-        if draw(st.integers(0, 4)) == 0:
-            order = draw(st.permutations(order))
+        if dice.one_in(5):
+            order = dice.shuffled(order)
         w.store(1, order, term, out_type(maker, term))
     return w.finish("elementwise")
 
 
-@st.composite
-def loops(draw: st.DrawFn) -> Sample:
+def loops(dice: Dice) -> Sample:
     """Loops that fold tiles into state, and a second loop that uses it."""
-    w = Writer(draw, draw(st.integers(1, 3)))
-    outer = ["m", "d"][: draw(st.integers(1, 2))]
+    w = Writer(dice, dice.integer(1, 3), wild=dice.one_in(6))
+    outer = ["m", "d"][: dice.integer(1, 2)]
     for name in outer:
         w.range(name, ("tile", "tile", "one", "span"), 33 if len(outer) == 1 else 13)
     n = w.range("n", ("tile", "tile", "tile", "one"), 130 if len(outer) == 1 else 48)
     w.declare(outer)
-    scope = w.scope(outer, dtypes(draw))
-    maker = Maker(draw, scope)
-    if draw(st.booleans()):
+    scope = w.scope(outer, dtypes(dice))
+    maker = Maker(dice, scope)
+    if dice.flip():
         w.bind(scope, 1, maker.number(2))
     state: list[tuple[str, str, str, frozenset[str]]] = []
-    for number in range(draw(st.integers(1, 2))):
-        held = [a for a in scope.tiled if draw(st.integers(0, 3))]
-        kind = draw(st.sampled_from(("sum", "max", "min", "any", "count")))
+    for number in range(dice.integer(1, 2)):
+        held = [a for a in scope.tiled if dice.integer(0, 3)]
+        kind = dice.pick(("sum", "max", "min", "any", "count"))
         dtype = {"any": "bool", "count": "i32"}.get(kind, "f32")
         if kind in ("max", "min"):
-            dtype = draw(st.sampled_from(scope.dtypes))
+            dtype = dice.pick(scope.dtypes)
         start = {"max": f"lowest({dtype})", "min": f"highest({dtype})", "any": "false"}
         type_ = dtype + (f"[{', '.join(held)}]" if held else "")
         w.add(1, f"var s{number}: {type_} = {start.get(kind, '0')}")
@@ -64,8 +63,8 @@ def loops(draw: st.DrawFn) -> Sample:
     inside = scope.inner(*(["n"] if n.form == "tile" else []))
     if n.form == "one":
         inside.standing = [*scope.standing, "n"]
-    within = Maker(draw, inside)
-    if draw(st.booleans()):
+    within = Maker(dice, inside)
+    if dice.flip():
         w.bind(inside, 2, anything(within, 2))
     count = max(n.sizes)
     for name, kind, dtype, axes in state:
@@ -94,7 +93,7 @@ def loops(draw: st.DrawFn) -> Sample:
                     scope.bound.append(
                         Term(name, dtype, axes, term.lo, term.hi, term.step, term.err)
                     )
-    if draw(st.integers(0, 3)) == 0:
+    if dice.one_in(4):
         term = anything(within, 2)
         order = [*(a for a in outer if w.ranges[a].form != "span" or a in term.axes), "n"]
         w.store(2, order, term, out_type(maker, term))
@@ -103,14 +102,14 @@ def loops(draw: st.DrawFn) -> Sample:
     for name, _, dtype, axes in state:
         known = [t for t in after if t.text == name]
         term = known[0] if known else Term(name, dtype, axes, -300, 300, 0, 1e-2)
-        if known and dtype != "bool" and draw(st.booleans()):
+        if known and dtype != "bool" and dice.flip():
             term = maker.number(2) if dtype in FLOATS else maker.integer(2)
         order = [a for a in outer if a in grid or a in term.axes]
         w.store(1, order, term, out_type(maker, term) if known else term.dtype)
-    if n.form == "tile" and draw(st.integers(0, 2)) == 0:
+    if n.form == "tile" and dice.one_in(3):
         w.add(1, loop_over(n))
         again = scope.inner("n")
-        term = Maker(draw, again).number(3)
+        term = Maker(dice, again).number(3)
         order = [*(a for a in outer if a in grid or a in term.axes), "n"]
         w.store(2, order, term, out_type(maker, term))
     return w.finish("loops")
@@ -122,12 +121,12 @@ def _folded(maker: Maker, kind: str, dtype: str, axes: frozenset[str]) -> Term:
     inner = Scope(
         tiled, maker.scope.standing, maker.scope.sizes, maker.scope.most, maker.scope.least,
         maker.scope.params, [t for t in maker.scope.bound if t.axes <= set(tiled)],
-        maker.scope.dtypes,
+        maker.scope.dtypes, wild=maker.scope.wild,
     )  # fmt: skip
     if not tiled and not inner.standing:
         inner.standing = ["n"]
-    own = Maker(maker.draw, inner)
-    depth = maker.draw(st.integers(1, 3))
+    own = Maker(maker.dice, inner)
+    depth = maker.dice.integer(1, 3)
     if kind == "any":
         term = own.truth(depth)
     elif kind == "count":
@@ -153,19 +152,18 @@ def _folded(maker: Maker, kind: str, dtype: str, axes: frozenset[str]) -> Term:
 LAYOUTS = (("m", "k"), ("k", "m")), (("k", "n"), ("n", "k"))
 
 
-@st.composite
-def products(draw: st.DrawFn) -> Sample:
+def products(dice: Dice) -> Sample:
     """Matrix products in a loop or in one step, of any layout, with an epilogue."""
-    w = Writer(draw, draw(st.integers(1, 2)))
-    batch = draw(st.integers(0, 2)) == 0
+    w = Writer(dice, dice.integer(1, 2), wild=dice.one_in(10))
+    batch = dice.one_in(3)
     names = ["b"] if batch else []
     if batch:
         w.range("b", ("one",), 3)
     w.range("m", ("tile", "tile", "span"), 65)
     w.range("n", ("tile", "tile", "span"), 65)
     k = w.range("k", ("tile", "tile", "span"), 97)
-    dtype = draw(st.sampled_from(("f16", "f16", "bf16", "f32", "i8")))
-    names += draw(st.permutations(["m", "n"])) if draw(st.integers(0, 3)) == 0 else ["m", "n"]
+    dtype = dice.pick(("f16", "f16", "bf16", "f32", "i8"))
+    names += dice.shuffled(["m", "n"]) if dice.one_in(4) else ["m", "n"]
     if k.form == "span":
         names.append("k")
     w.declare(names)
@@ -174,18 +172,18 @@ def products(draw: st.DrawFn) -> Sample:
     wide = "i32" if dtype == "i8" else "f32"
     terms: list[Term] = []
     loop = k.form == "tile"
-    count = draw(st.integers(1, 2))
+    count = dice.integer(1, 2)
     depth = 2 if loop else 1
     if loop:
         for i in range(count):
             w.add(1, f"var s{i}: {wide}[m, n] = 0")
         w.add(1, loop_over(k))
     inside = scope.inner("k")
-    maker = Maker(draw, inside)
+    maker = Maker(dice, inside)
     for i in range(count):
-        left = _side(w, maker, depth, dtype, batch, draw(st.sampled_from(LAYOUTS[0])))
-        right = _side(w, maker, depth, dtype, batch, draw(st.sampled_from(LAYOUTS[1])))
-        if draw(st.integers(0, 5)) == 0:
+        left = _side(w, maker, depth, dtype, batch, dice.pick(LAYOUTS[0]))
+        right = _side(w, maker, depth, dtype, batch, dice.pick(LAYOUTS[1]))
+        if dice.one_in(6):
             left, right = right, left
         product = mul(left, right)
         total = product.most * max(k.sizes)
@@ -198,13 +196,13 @@ def products(draw: st.DrawFn) -> Sample:
             w.add(2, f"s{i} += {text}")
             term = Term(f"s{i}", wide, frozenset("mn"), -total, total, step, err)
         terms.append(term)
-    maker = Maker(draw, scope)
+    maker = Maker(dice, scope)
     for term in terms:
-        if loop or draw(st.booleans()):
+        if loop or dice.flip():
             bound = term if loop else w.bind(scope, 1, term)
             if loop:
                 scope.bound.append(bound)
-        match draw(st.integers(0, 3)):
+        match dice.integer(0, 3):
             case 0:
                 pass
             case 1:
@@ -225,8 +223,8 @@ def products(draw: st.DrawFn) -> Sample:
             term = terms[0]
         grid = [x for x in outer if w.ranges[x].form != "span"]
         order = [x for x in (["b"] if batch else []) + ["m", "n"] if x in grid or x in term.axes]
-        if draw(st.integers(0, 4)) == 0:
-            order = draw(st.permutations(order))
+        if dice.one_in(5):
+            order = dice.shuffled(order)
         w.store(1, order, term, out_type(maker, term))
     return w.finish("products")
 
@@ -235,15 +233,16 @@ def _side(
     w: Writer, maker: Maker, depth: int, dtype: str, batch: bool, axes: tuple[str, str]
 ) -> Term:
     """Return a matrix: loaded, or computed from what is loaded."""
-    lead = ("b",) if batch and maker.draw(st.booleans()) else ()
+    lead = ("b",) if batch and maker.dice.flip() else ()
     plain = maker.load(dtype, (*lead, *axes))
-    if maker.draw(st.integers(0, 3)):
+    if maker.dice.integer(0, 3):
         return plain
     side = Scope(
         list(axes), maker.scope.standing, maker.scope.sizes, maker.scope.most, maker.scope.least,
         maker.scope.params, [plain], (dtype, "f32") if dtype in FLOATS else (dtype, "i32"),
+        wild=maker.scope.wild,
     )  # fmt: skip
-    own = Maker(maker.draw, side)
+    own = Maker(maker.dice, side)
     term = own.number(2) if dtype in FLOATS else own.integer(2)
     if not term.axes >= set(axes):
         some = own.load(dtype, axes)
@@ -251,25 +250,24 @@ def _side(
     if term.most > 64 and dtype in FLOATS:
         return plain
     term = cast(term, dtype) if term.dtype != dtype else term
-    return w.bind(maker.scope, depth, term) if term.spelled or maker.draw(st.booleans()) else term
+    return w.bind(maker.scope, depth, term) if term.spelled or maker.dice.flip() else term
 
 
-@st.composite
-def chains(draw: st.DrawFn) -> Sample:
+def chains(dice: Dice) -> Sample:
     """A product, work on vectors, a second product: attention and its like."""
-    w = Writer(draw, draw(st.integers(1, 2)))
-    dtype = draw(st.sampled_from(("f16", "bf16", "f32")))
-    batch = draw(st.booleans())
+    w = Writer(dice, dice.integer(1, 2))
+    dtype = dice.pick(("f16", "bf16", "f32"))
+    batch = dice.flip()
     if batch:
         w.range("b", ("one",), 3)
     w.range("i", ("tile",), 49)
-    causal = draw(st.integers(0, 2))
+    causal = dice.integer(0, 2)
     j = w.range("j", ("tile",), 65, least=1)
     if causal == 1:
         j.sizes = w.ranges["i"].sizes = tuple(max(1, s) for s in w.ranges["i"].sizes)
         j.name = "j"
     w.range("d", ("span",), 33, least=1)
-    same = draw(st.booleans())
+    same = dice.flip()
     if not same:
         w.range("e", ("span",), 33, least=1)
     e = "d" if same else "e"
@@ -278,7 +276,7 @@ def chains(draw: st.DrawFn) -> Sample:
     dims = {x: w.ranges[x].dim for x in w.ranges} | {"j": extent}
     shapes = ("i", "d"), ("j", "d"), ("j", e)
     for number, shape in enumerate(shapes):
-        kept = tuple(lead) if draw(st.integers(0, 3)) else ()
+        kept = tuple(lead) if dice.integer(0, 3) else ()
         w.params.append(
             Param(f"p{number}", dtype, tuple(dims[x] for x in (*kept, *shape)), "uniform", -1, 1, 0)
         )
@@ -286,11 +284,11 @@ def chains(draw: st.DrawFn) -> Sample:
     q, k, v = (f"p{n}[{at}]" for n, at in enumerate(w.lines))
     w.lines.clear()
     w.declare([*lead, "i", "d", *([] if same else ["e"])])
-    scores = f"{q} @ {k}" if draw(st.booleans()) else f"{k} @ {q}"
-    if draw(st.booleans()):
+    scores = f"{q} @ {k}" if dice.flip() else f"{k} @ {q}"
+    if dice.flip():
         scores = f"{scores} * 0.5"
-    online = draw(st.integers(0, 2))
-    shown = f"j in {extent}[.. end(i)]" if causal == 1 and draw(st.booleans()) else f"j in {extent}"
+    online = dice.integer(0, 2)
+    shown = f"j in {extent}[.. end(i)]" if causal == 1 and dice.flip() else f"j in {extent}"
     mask = {1: "j <= i", 2: "i - j < 5 or j % 3 == 0"}.get(causal)
     if online:
         w.add(1, "var top: f32[i] = -inf")
@@ -313,32 +311,32 @@ def chains(draw: st.DrawFn) -> Sample:
         error = 2 * EPS[dtype] * 33 + 1e-4
         most = 1.0
     else:
-        change = draw(st.sampled_from(("tanh(s)", "max(s, 0)", "sigmoid(s * 0.25)", "s * s * 0.1")))
+        change = dice.pick(("tanh(s)", "max(s, 0)", "sigmoid(s * 0.25)", "s * s * 0.1"))
         if mask:
             change = f"where({mask}, {change}, 0.0)"
         w.add(2, f"p = {change}")
         w.add(2, f"acc += {dtype}(p) @ {v}")
-        if draw(st.booleans()):
+        if dice.flip():
             w.add(2, "")
             w.lines.pop()
         out = "acc"
         most = 65.0 * 65 * max(w.ranges["d"].sizes) / 8
         error = most * (EPS[dtype] * 2 + 1e-5) + 1e-4
     order = [*lead, "i", e]
-    if draw(st.integers(0, 5)) == 0:
-        order = draw(st.permutations(order))
+    if dice.one_in(6):
+        order = dice.shuffled(order)
     term = Term(out, "f32", frozenset(["i", e]), -most, most, 0.0, error)
-    w.store(1, order, term, draw(st.sampled_from((dtype, "f32"))))
-    if online and draw(st.booleans()):
+    w.store(1, order, term, dice.pick((dtype, "f32")))
+    if online and dice.flip():
         lse = Term("den", "f32", frozenset("i"), 0, 65, 0.0, 65 * 1e-4)
         w.store(1, [*lead, "i"], lse, "f32")
     return w.finish("chains")
 
 
-KINDS = {
-    "elementwise": elementwise(),
-    "loops": loops(),
-    "products": products(),
-    "chains": chains(),
+KINDS: dict[str, Callable[[Dice], Sample]] = {
+    "elementwise": elementwise,
+    "loops": loops,
+    "products": products,
+    "chains": chains,
     **DOMAINS,
 }

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import strategies as st
-
+from tests.agreement.dice import Dice
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.terms import EPS, FLOATS, Term
 
@@ -56,7 +55,7 @@ class Range:
 class Writer:
     """Builds the text of one kernel."""
 
-    draw: st.DrawFn
+    dice: Dice
     launches: int
     ranges: dict[str, Range] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
@@ -65,23 +64,24 @@ class Writer:
     params: list[Param] = field(default_factory=list)
     tile_names: list[str] = field(default_factory=list)
     bound: int = 0
+    wild: bool = False
 
     def range(
         self, name: str, forms: tuple[str, ...], most: int, least: int = 0, fixed: int = 0
     ) -> Range:
         """Draw a range: ``tile`` and ``one`` for grids and loops, ``span``."""
-        form = self.draw(st.sampled_from(forms))
-        pinned = form == "span" and self.draw(st.integers(0, 2)) == 0
+        form = self.dice.pick(forms)
+        pinned = form == "span" and self.dice.one_in(3)
         cap = min(most, 4) if form == "one" else most
         usable = [s for s in SIZES if least <= s <= cap]
-        drawn = [self.draw(st.sampled_from(usable)) for _ in range(self.launches)]
-        if least == 0 and not pinned and self.draw(st.integers(0, 7)) == 0:
+        drawn = [self.dice.pick(usable) for _ in range(self.launches)]
+        if least == 0 and not pinned and self.dice.one_in(8):
             drawn[0] = 0
         if pinned:
             drawn = drawn[:1] * self.launches
         made = Range(name, form, tuple(drawn), pinned)
         if form == "span" and not pinned:
-            slack = self.draw(st.sampled_from((0, 1, 5)))
+            slack = self.dice.pick((0, 1, 5))
             self.facts.append(f"{made.dim} <= {max(1, *drawn) + slack}")
         if form == "tile":
             made.by = self.by(name)
@@ -90,8 +90,8 @@ class Writer:
 
     def by(self, name: str) -> str:
         """Draw what follows ``by``."""
-        if self.draw(st.integers(0, 2)) == 0:
-            return str(self.draw(st.sampled_from(TILES)))
+        if self.dice.one_in(3):
+            return str(self.dice.pick(TILES))
         self.tile_names.append(f"B{name.upper()}")
         return self.tile_names[-1]
 
@@ -107,6 +107,7 @@ class Writer:
             params=self.params,
             dtypes=dtypes,
             foldable=tuple(r.name for r in parts if r.form == "span"),
+            wild=self.wild,
         )
 
     def add(self, depth: int, text: str) -> None:
@@ -119,7 +120,7 @@ class Writer:
         self.bound += 1
         axes = [a for a in scope.tiled if a in term.axes]
         type_ = term.dtype + (f"[{', '.join(axes)}]" if axes else "")
-        shown = f": {type_}" if term.spelled or self.draw(st.booleans()) else ""
+        shown = f": {type_}" if term.spelled or self.dice.flip() else ""
         self.add(depth, f"{name}{shown} = {term.text}")
         made = Term(name, term.dtype, term.axes, term.lo, term.hi, term.step, term.err)
         scope.bound.append(made)
@@ -179,16 +180,16 @@ class Writer:
             sizes = {r.dim: r.sizes[i] for r in self.ranges.values() if not r.pinned}
             launches.append({d: n for d, n in sizes.items() if d in dims})
         tiles: dict[str, int] = {}
-        match self.draw(st.integers(0, 3)):
+        match self.dice.integer(0, 3):
             case 0:
-                tiles = {"*": self.draw(st.sampled_from(TILES))}
+                tiles = {"*": self.dice.pick(TILES)}
             case 1 | 2:
                 for name in self.tile_names:
-                    tiles[name] = self.draw(st.sampled_from(TILES))
+                    tiles[name] = self.dice.pick(TILES)
             case _:
                 pass
         text += self.schedule()
-        seed = self.draw(st.integers(0, 1000))
+        seed = self.dice.integer(0, 1000)
         return Sample(
             kind=kind,
             text=text,
@@ -205,20 +206,18 @@ class Writer:
         ascend = ["ascend910b3"] * 3
         if "bf16" not in text and "atomic" not in text:
             ascend.append("ascend310p")
-        chip = self.draw(st.sampled_from(ascend))
-        gpu = self.draw(st.sampled_from(("cuda.sm80", "cuda.sm90")))
+        chip = self.dice.pick(ascend)
+        gpu = self.dice.pick(("cuda.sm80", "cuda.sm90"))
         return {"sim": chip, "ascend-host": chip, "cuda-host": gpu}
 
     def schedule(self) -> str:
         """Return a schedule, or nothing."""
         loops = [r.name for r in self.ranges.values() if r.by]
-        if not loops or self.draw(st.booleans()):
+        if not loops or self.dice.flip():
             return ""
-        lines = [
-            f"    pipeline {self.draw(st.sampled_from(loops))} depth {self.draw(st.integers(1, 3))}"
-        ]
-        if self.draw(st.booleans()):
-            lines.append(f"    cores {self.draw(st.integers(1, 3))}")
+        lines = [f"    pipeline {self.dice.pick(loops)} depth {self.dice.integer(1, 3)}"]
+        if self.dice.flip():
+            lines.append(f"    cores {self.dice.integer(1, 3)}")
         return "\nschedule sample for ascend910b:\n" + "\n".join(lines) + "\n"
 
 
@@ -242,10 +241,10 @@ def anything(maker: Maker, depth: int) -> Term:
     return maker.integer(depth) if way == "int" else maker.truth(depth)
 
 
-def dtypes(draw: st.DrawFn) -> tuple[str, ...]:
+def dtypes(dice: Dice) -> tuple[str, ...]:
     """Return element types for one kernel: few, so that they meet."""
-    floats = draw(st.lists(st.sampled_from(FLOATS), min_size=1, max_size=2, unique=True))
-    return (*floats, draw(st.sampled_from(("i32", "i32", "i8"))))
+    floats = dice.some(FLOATS, 1)[:2]
+    return (*floats, dice.pick(("i32", "i32", "i8")))
 
 
 def loop_over(r: Range) -> str:
