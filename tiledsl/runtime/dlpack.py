@@ -120,5 +120,4 @@ def _view(tensor: _Tensor, shape: tuple[int, ...], dtype: DType, capsule: object
     count = 1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
     memory = (ctypes.c_char * (count * dtype.size)).from_address(tensor.data + tensor.offset)
     memory.owner = capsule
-    flat = np.frombuffer(memory, dtype.numpy)
-    return np.lib.stride_tricks.as_strided(flat, shape, [step * dtype.size for step in steps])
+    return np.ndarray(shape, dtype.numpy, memory, strides=[step * dtype.size for step in steps])

@@ -1,21 +1,19 @@
 """A kernel on tensors in the memory of a GPU: no copies, on the current stream."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 
-from tiledsl import scalar as sc
 from tiledsl.gpu.program import Program
 from tiledsl.ir import Kernel as KernelIR
 from tiledsl.ir import OpGraph, Tensor
-from tiledsl.ops.registry import Array
 from tiledsl.runtime.cuda import launch_cuda
 from tiledsl.runtime.devices import Compiled, tables_of
 from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.kernel import Kernel
 from tiledsl.torch.sizes import Sizes, solve
-from tiledsl.torch.tensors import to_numpy, to_torch, torch_type
+from tiledsl.torch.tensors import to_torch, torch_type
 
 
 def run(
@@ -42,7 +40,6 @@ def run(
     else:
         whole |= {t.name: _made(t, sizes, device) for t in graph.temps}
         for part, step in zip(compiled, graph.steps, strict=True):
-            host = _on_host((a for a in step.args if not isinstance(a, Tensor)), whole)
             inner: dict[str, torch.Tensor] = {}
             numbers: dict[str, Number] = {}
             outer = (*step.args, *step.outputs)
@@ -52,7 +49,7 @@ def run(
                 if isinstance(theirs, Tensor):
                     inner[mine.name] = whole[theirs.name]
                 else:
-                    numbers[mine.name] = evaluate(theirs, _plain(sizes), _numbers(sizes), host)
+                    numbers[mine.name] = evaluate(theirs, _plain(sizes), _numbers(sizes), {})
             _launch(kernel, part, inner, numbers, {})
     for tensor in graph.params:
         if isinstance(tensor, Tensor) and tensor.role == "inout":
@@ -82,14 +79,13 @@ def _launch(
     program, ir = compiled.program, compiled.kernel
     assert isinstance(program, Program)
     sizes = solve(ir, tensors, scalars, dims)
-    host = _on_host((fact.condition for fact in ir.facts), tensors)
     for fact in ir.facts:
-        if not evaluate(fact.condition, _plain(sizes), _numbers(sizes), host):
+        if not evaluate(fact.condition, _plain(sizes), _numbers(sizes), {}):
             raise ArgumentError(f"{ir.name}: `where {fact.text}` does not hold")
     device = next(iter(tensors.values())).device
     for tensor in ir.outputs:
         if tensor.initial is not None:
-            start = evaluate(tensor.initial, _plain(sizes), _numbers(sizes), host)
+            start = evaluate(tensor.initial, _plain(sizes), _numbers(sizes), {})
             tensors[tensor.name].fill_(start)
     tables = {name: to_torch(array).to(device) for name, array in tables_of(ir).items()}
     pointers = {name: tensor.data_ptr() for name, tensor in (*tensors.items(), *tables.items())}
@@ -107,13 +103,6 @@ def _made(tensor: Tensor, sizes: Sizes, device: torch.device) -> torch.Tensor:
     """Return memory for an output or a temporary."""
     kind = torch_type(tensor.name, tensor.dtype)
     return torch.empty(sizes.shape(tensor), dtype=kind, device=device)
-
-
-def _on_host(scalars: Iterable[sc.Scalar], tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
-    """Return copies of those tensors whose elements the host must read."""
-    parts = (part for scalar in scalars for part in sc.walk(scalar))
-    names = {part.tensor.name for part in parts if isinstance(part, sc.Element)}
-    return {name: to_numpy(tensors[name].cpu()) for name in names}
 
 
 def _plain(sizes: Sizes) -> dict[str, int]:

@@ -86,7 +86,8 @@ def attach(
         results = backward(**{name: values[source] for name, source in plan.sources})
         several = results if isinstance(results, tuple | list) else (results,)
         found: Mapping[str, torch.Tensor] = dict(zip(plan.results, several, strict=True))
-        for name, needed in zip(names, ctx.needs_input_grad, strict=True):
+        # PyTorch leaves out trailing arguments that have their default value.
+        for name, needed in zip(names, ctx.needs_input_grad, strict=False):
             if needed and name not in found:
                 raise RuntimeError(
                     f"{kernel.name}: its backward kernel gives no gradient of {name}"

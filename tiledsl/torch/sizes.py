@@ -42,10 +42,7 @@ class Sizes:
             case sc.Apply(op=op, args=args):
                 return _apply(op, [self.value(a) for a in args], scalar)
             case _:
-                raise ArgumentError(
-                    f"{self.graph.name}: {sc.show(scalar)} is a size that only the elements of a "
-                    "tensor tell; PyTorch needs it before"
-                )
+                raise AssertionError(f"{sc.show(scalar)} is not known at launch")
 
     def shape(self, tensor: Tensor) -> list[Size]:
         """Return the axes of an output, or of a temporary of an op."""
