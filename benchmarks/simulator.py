@@ -122,7 +122,7 @@ def softmax(x: Array) -> Array:
 
 
 def layer_norm(x: Array, w: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Return each row with mean 0 and variance 1, scaled and shifted; and its mean and deviation."""
+    """Return each row with mean 0 and variance 1, scaled and shifted, with both."""
     mean = x.mean(axis=1, keepdims=True)
     d = x - mean
     rstd = 1 / np.sqrt((d * d).mean(axis=1, keepdims=True) + np.float32(1e-5))
@@ -131,7 +131,8 @@ def layer_norm(x: Array, w: Array, b: Array) -> tuple[Array, Array, Array]:
 
 def product(a: Array, b: Array) -> Array:
     """Return the product, summed in f32."""
-    return np.matmul(a.astype(np.float32), b.astype(np.float32))
+    found: Array = np.matmul(a.astype(np.float32), b.astype(np.float32))
+    return found
 
 
 def attention(q: Array, k: Array, v: Array, scale: float) -> Array:
@@ -154,7 +155,7 @@ def figures(row: Row) -> Figures:
     """Measure one kernel."""
     kernel, inputs = kernels()[row.kernel], row.inputs()
     run = partial(kernel.run, inputs, chip=CHIP, tiles=row.tiles)
-    works = [
+    works: list[Callable[[], object]] = [
         partial(row.plain, *inputs.values()), run, partial(run, hazards=True),
         one_by_one(kernel, inputs, row.tiles),
     ]  # fmt: skip
@@ -216,10 +217,11 @@ def page(lines: list[str]) -> str:
     return "\n".join([
         "# The simulator beside plain NumPy", "",
         f"`python benchmarks/simulator.py -o benchmarks/results/simulator.md`, {day}, {machine()},",
-        f"NumPy {np.__version__}, one BLAS thread; median CPU time of {REPEAT} runs in one process.",
-        "The figures are multiples of plain NumPy's time. The simulator runs each kernel with values",
-        f"and cycles on {CHIP}. *One by one*: no two programs compute together, as where data decides",
-        "their sizes. *With hazards*: the order of every access is checked too, and who writes what.",
+        f"NumPy {np.__version__}, one BLAS thread; median CPU time of {REPEAT} runs in a process.",
+        "The figures are multiples of plain NumPy's time. The simulator runs each kernel with",
+        f"values and cycles on {CHIP}. *One by one*: no two programs compute together, as where",
+        "data decides their sizes. *With hazards*: the order of every access is checked too, and",
+        "who writes what.",
         "", *lines, "",
     ])  # fmt: skip
 

@@ -134,6 +134,12 @@ def meeting_hazard(program: Program, meeting: Meeting) -> Hazard:
     return Hazard("race", _where(meeting.line, program.span.source.name), text)
 
 
+def unwritten_hazard(program: Program, tensor: str, element: int) -> Hazard:
+    """Return what an output is of which an element is never written."""
+    text = f"element {element} of `{tensor}` is never written"
+    return Hazard("unwritten", program.span.source.name, text)
+
+
 def _where(line: Line, home: str) -> str:
     return f"{home}:{line}" if isinstance(line, int) else line
 

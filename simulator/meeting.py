@@ -1,6 +1,6 @@
-"""Do two programs write one element? A core that computes, and marks what it writes."""
+"""Who writes which element of the outputs? A core that computes, and marks what it writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,16 @@ class Marks:
 
     areas: dict[str, GlobalArea]
     found: dict[tuple[Line, str], Meeting] = field(default_factory=dict)
+
+
+def unwritten(launch: Launch, marks: Marks) -> Iterator[tuple[str, int]]:
+    """Yield each output with the first of its elements that no program has written."""
+    for tensor in launch.program.tensors:
+        area = marks.areas.get(tensor.name)
+        if tensor.role == "out" and tensor.initial is None and area is not None:
+            writers = area.bytes.view(np.int32)
+            if not writers.all():
+                yield tensor.name, int(np.argmin(writers != 0))
 
 
 def marks_of(launch: Launch) -> Marks:

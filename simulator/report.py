@@ -9,8 +9,14 @@ from tiledsl.chips import Chip
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Line, prepare
-from tiledsl.simulator.hazards import HazardError, check_launch, meeting_hazard
-from tiledsl.simulator.meeting import marks_of
+from tiledsl.simulator.follow import reads_scalars
+from tiledsl.simulator.hazards import (
+    HazardError,
+    check_launch,
+    meeting_hazard,
+    unwritten_hazard,
+)
+from tiledsl.simulator.meeting import marks_of, unwritten
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
 from tiledsl.simulator.values import classes, load, run_values
@@ -111,8 +117,12 @@ def simulate(
     timing = measure(runnable, launch, chip, groups, cores)
     marks = marks_of(launch) if hazards else None
     run_values(runnable, launch, groups, marks)
-    if marks is not None and marks.found:
-        raise HazardError([meeting_hazard(program, meeting) for meeting in marks.found.values()])
+    if marks is not None:
+        found = [meeting_hazard(program, meeting) for meeting in marks.found.values()]
+        if not reads_scalars(program):  # where data decides, its author says what is left out
+            found += [unwritten_hazard(program, *where) for where in unwritten(launch, marks)]
+        if found:
+            raise HazardError(found)
     for name, array in arrays.items():
         if flat[name] is not array and array.flags.writeable:
             array[...] = flat[name].reshape(array.shape)

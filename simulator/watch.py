@@ -522,8 +522,9 @@ class Watcher(Core):
     ) -> bool:
         for place, region in operands:
             area = place.area
-            first, last = place.end - area.size, min(place.end, area.offset + area.size * area.slots)
-            if region.end > last or region.start < max(first, area.offset):
+            first = max(place.end - area.size, area.offset)
+            last = min(place.end, area.offset + area.size * area.slots)
+            if region.end > last or region.start < first:
                 what = f"bytes {region.start} to {region.end} of {region.space}"
                 self._tell("out of buffer", event, f"{what} leave `{region.owner}`")
                 return False
