@@ -16,7 +16,6 @@ _REPEAT = 256  # bytes that one repeat of a vector instruction takes
 _BLOCK = 32
 _MOST = 255  # repeats of one instruction, and blocks from one repeat to the next
 _LINE = 512  # bytes of global memory
-_PART = 128  # bytes: rows that start at multiples touch no line more than they fill
 
 _KINDS = {
     "add": "add", "sub": "add", "mul": "mul", "max": "max", "min": "max", "div": "div",
@@ -79,7 +78,7 @@ def by_rows(
 ) -> Work:
     """Return the work of an instruction on views: rows as repeats, or row by row."""
     cost, size = chip.costs.vector[kind], dst.place.dtype.size
-    slope = cost.slope + _conflict(chip, dst, sources)
+    slope = max(cost.slope, 1.0 + _conflict(chip, dst, sources))
     chunks = -(-cols * size // _REPEAT)
     views = (dst, *sources)
     fits = all(v.stride * size // _BLOCK <= _MOST for v in views if v.kind == "full")
@@ -146,8 +145,8 @@ def outside(
     copies = prod(shape[:-1])
     rows, width = _runs(width, shape, strides)
     alone = width / transfer.bytes_per_cycle + transfer.row
-    if not _aligned(strides, start):
-        alone += transfer.unaligned_bytes / transfer.bytes_per_cycle
+    if not _aligned(width, strides, start):
+        alone += transfer.row_unaligned
     lines = -(-width // _LINE) * sharers * transfer.line
     row = max(alone, transfer.row_least, lines if sharers > 1 else 0.0)
     return Work(max(rows * row * slow, copies * transfer.issue), transfer.latency, copies)
@@ -157,22 +156,22 @@ def spare(
     transfer: Transfer, width: int, shape: tuple[int, ...], strides: tuple[int, ...], start: int
 ) -> float:
     """Return the bytes that HBM moves for a copy beside those that are copied: parts of lines."""
-    if _aligned(strides, start):
-        return 0.0
-    return _runs(width, shape, strides)[0] * transfer.unaligned_bytes
+    rows, width = _runs(width, shape, strides)
+    return 0.0 if _aligned(width, strides, start) else rows * transfer.unaligned_bytes
 
 
 def _runs(width: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
     """Return how many runs of bytes a copy has, and how long each is."""
     rows, copies = prod(shape), prod(shape[:-1])
-    if rows > 1 and strides[-1] == width:
+    if rows > 1 and strides[-1] == width:  # the rows of one copy are one run of bytes
         return copies, width * shape[-1]
     return rows, width
 
 
-def _aligned(strides: tuple[int, ...], start: int) -> bool:
-    """Whether rows start where lines of global memory, or whole parts of them, start."""
-    return all(n % _PART == 0 for n in (start, *strides))
+def _aligned(width: int, strides: tuple[int, ...], start: int) -> bool:
+    """Whether no row touches more lines of global memory than it needs."""
+    inside = start % _LINE + width % _LINE <= _LINE
+    return inside and all(n % _LINE == 0 for n in strides)
 
 
 def load(transfer: Transfer, size: int, issues: int) -> Work:
@@ -201,7 +200,7 @@ def _up(value: int, unit: int) -> int:
 
 
 def _conflict(chip: Chip, dst: View, sources: tuple[View, ...]) -> float:
-    """Return what conflicts of UB banks add to a repeat.
+    """Return the cycles of a repeat in which conflicts of UB banks leave nothing to be read.
 
     An address has 2 bits for the bank above 7 for the row, 4 for the group and 5 for the byte. A
     repeat takes 8 groups. Two reads conflict in one group; a read and the write some repeats

@@ -19,6 +19,7 @@ from tiledsl.simulator.timer import Tally, Timer
 from tiledsl.simulator.traffic import traffic
 from tiledsl.simulator.values import Runnable
 
+_OUTSIDE = ("GM->UB", "GM->L1", "UB->GM", "L0C->GM")
 _LITTLE = 0.01  # of which a copy may take longer before that is looked into
 _CLOSE = 0.005  # by which the time found may be wrong
 _SLOWEST = 1 << 12
@@ -78,7 +79,9 @@ def measure(
     slowest = _slowest(kinds, weights, blocks)
     numbers = list(range(slowest, total, blocks))
     asked = traffic(runnable, launch, chip, groups, blocks, warm=warm, bypass=bypass)
-    handed = 2 * moved.get(("bytes", "scratch"), 0.0) / 2
+    handed = moved.get(("bytes", "scratch"), 0.0)
+    tensors = sum(moved.get(("bytes", path), 0.0) for path in _OUTSIDE) - handed
+    whole = tensors / asked.near if asked.near else 1.0  # of long programs a part is followed
 
     def count(slow: float, slow_cache: float) -> tuple[float, list[Tally]]:
         share = Share(slow, slow_cache, asked.cold, asked.sharers)
@@ -86,9 +89,9 @@ def measure(
         return _count(runnable, launch, chip, share, numbers, own, blocks, make)
 
     second = chip.mhz * 1e6
-    far = asked.far / chip.hbm_bytes_per_second * second
-    near = (asked.near + handed) / chip.l2_bytes_per_second * second
-    cycles, tallies = _crowded(count, far, near, chip.contention)
+    far = whole * asked.far / chip.hbm_bytes_per_second * second
+    near = (tensors + 2 * handed) / chip.l2_bytes_per_second * second
+    cycles, tallies = _crowded(count, far, near, asked.phase, chip.contention)
     sync = chip.costs.sync
     busy, lines = _summary(program, runnable.indices, tallies)
     start = (sync.launch_fixed + sync.launch_per_core * blocks) * chip.mhz
@@ -106,22 +109,24 @@ def measure(
 
 def _crowded(
     count: Callable[[float, float], tuple[float, list[Tally]]], far: float, near: float,
-    contention: float,
+    phase: float, contention: float,
 ) -> tuple[float, list[Tally]]:  # fmt: skip
     """Return the cycles and counts of a core that waits for memory as long as others hold it up.
 
-    HBM is busy for ``far`` cycles, L2 for ``near``. Where memory is busy for the part ``u`` of the
-    time, a copy takes ``1 / (1 - u ** contention)`` times as long as alone; the time that this
-    gives is found by taking ever closer guesses.
+    HBM is busy for ``far`` cycles, in the part ``phase`` of the work, L2 for ``near``. Where memory
+    is busy for the part ``u`` of the time, a copy takes ``1 / (1 - u ** contention)`` times as long
+    as alone; the time that this gives is found by taking ever closer guesses.
     """
     alone = count(1.0, 1.0)
     need = max(far, near)
-    if need == 0 or (need / max(alone[0], 1.0)) ** contention < _LITTLE:
+    besides = (1.0 - phase) * alone[0] if far >= near else 0.0
+    if need == 0 or (need / max(alone[0] - besides, 1.0)) ** contention < _LITTLE:
         return alone
 
     def guess(slow: float) -> tuple[float, tuple[float, list[Tally]]]:
         found = count(slow, 1.0) if far >= near else count(1.0, slow)
-        return found[0] * (1.0 - 1.0 / slow) ** (1.0 / contention) - need, found
+        share = (1.0 - 1.0 / slow) ** (1.0 / contention)
+        return (found[0] - besides) * share - need, found
 
     low, high = 1.0, 2.0
     below = -need

@@ -7,6 +7,7 @@ list goes an L2 that forgets what was used longest ago and writes back what it f
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ from tiledsl.simulator.values import Runnable
 from tiledsl.types import DType
 
 _MOST = 300_000  # accesses that are followed; of more, neighbours are taken together
+_FOLLOWED = 20_000  # copies of one program; those after that are taken to be like them
+_WINDOWS = 64  # in which the use of HBM is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,14 @@ class Traffic:
 
     ``cold`` is, for each tensor, the part of what is read that L2 does not have; ``sharers`` how
     many blocks ask for the same bytes at once. ``far`` are the bytes that go from and to HBM,
-    ``near`` all bytes that go through L2.
+    ``near`` all bytes that go through L2; ``phase`` is the part of the work in which HBM is used.
     """
 
     cold: Mapping[str, float]
     sharers: Mapping[str, float]
     far: float
     near: float
+    phase: float
 
 
 @dataclass(slots=True)
@@ -66,9 +70,10 @@ def traffic(
         step = 0
         for function, index in zip(runnable.functions, runnable.indices, strict=True):
             lister = _Lister(launch, chip, group, index, blocks, step)
-            waits = function(lister)
-            for _ in waits if waits is not None else ():
-                pass
+            with suppress(_EnoughError):
+                waits = function(lister)
+                for _ in waits if waits is not None else ():
+                    pass
             step = lister.step
             found += [(stream, group) for stream in lister.streams.values()]
     cache = _Cache(chip.l2_bytes, bypass)
@@ -90,7 +95,8 @@ def traffic(
     )
     far = sum(cache.missed.values()) + cache.written_back + extra
     cold = {name: cache.part(name) for name in cache.read}
-    return Traffic(cold, sharers, far, sum(cache.read.values()) + cache.written)
+    near = sum(cache.read.values()) + cache.written
+    return Traffic(cold, sharers, far, near, cache.phase())
 
 
 def _accesses(
@@ -155,6 +161,17 @@ class _Cache:
         self.read: dict[str, float] = {}
         self.missed: dict[str, float] = {}
         self.written = self.written_back = 0.0
+        self.history: list[tuple[float, float]] = []
+
+    def phase(self) -> float:
+        """Return the part of the accesses, by bytes, in which HBM is used: 1 where it always is."""
+        sizes, far = np.array(self.history).reshape(-1, 2).T
+        if not far.any():
+            return 1.0
+        windows = (np.cumsum(sizes) * _WINDOWS / (sizes.sum() * (1 + 1e-9))).astype(int)
+        each = np.bincount(windows, far, _WINDOWS)
+        used = each[: windows.max() + 1]
+        return float(used.sum() ** 2 / (used**2).sum() / len(used))
 
     def part(self, name: str) -> float:
         """Return the part of what is read of a tensor that is not held."""
@@ -163,6 +180,12 @@ class _Cache:
 
     def use(self, name: str, offset: int, size: float, writes: bool) -> None:
         """Read or write ``size`` bytes."""
+        before = self.written_back + self.missed.get(name, 0.0)
+        self._use(name, offset, size, writes)
+        after = self.written_back + self.missed.get(name, 0.0)
+        self.history.append((size, after - before))
+
+    def _use(self, name: str, offset: int, size: float, writes: bool) -> None:
         key = name, offset
         had, dirty = self.held.pop(key, (0.0, False))
         self.taken -= had
@@ -182,6 +205,10 @@ class _Cache:
             self.written_back += old if changed else 0.0
 
 
+class _EnoughError(Exception):
+    """A program has made as many copies as are followed."""
+
+
 class _Lister:
     """A core that does nothing but note the copies of all programs of a class."""
 
@@ -191,7 +218,7 @@ class _Lister:
         self.launch, self.chip, self.numbers = launch, chip, numbers
         self.index, self.sub = index, index if index != CUBE else 0
         self.block, self.blocks = numbers % blocks, blocks
-        self.step = step
+        self.step, self.left = step, _FOLLOWED
         self.streams: dict[tuple[str, bool], _Stream] = {}
 
     buffer = Core.buffer
@@ -259,6 +286,9 @@ class _Lister:
     ) -> None:  # fmt: skip
         sizes = tuple(same(n) for n in shape)
         self.step += 1
+        self.left -= 1
+        if self.left < 0:
+            raise _EnoughError
         if spot.place.slots or width == 0 or 0 in sizes:
             return
         key = spot.place.name, path.endswith("GM")

@@ -23,9 +23,9 @@ class Transfer:
 
     A transfer keeps its queue busy for its bytes at ``bytes_per_cycle`` and ``row`` cycles for each
     row (a row takes ``row_least`` cycles at least), at least for ``issue``; the data have arrived
-    ``latency`` cycles after that. A row that does not start where a line of global memory starts
-    costs as much as ``unaligned_bytes`` more, here and in HBM. Where several cores ask for one line
-    at once, each waits ``line`` cycles for each of them.
+    ``latency`` cycles after that. A row that touches a line of global memory more than it needs
+    costs ``row_unaligned`` cycles more, and HBM ``unaligned_bytes``. Where several cores ask for
+    one line at once, each waits ``line`` cycles for each of them.
     """
 
     bytes_per_cycle: float
@@ -33,6 +33,7 @@ class Transfer:
     issue: float = 0.0
     row: float = 0.0
     row_least: float = 0.0
+    row_unaligned: float = 0.0
     unaligned_bytes: float = 0.0
     line: float = 0.0
 
@@ -58,8 +59,9 @@ class Costs:
     ``GM->UB UB->GM GM->L1 L1->L0A L1->L0B L0C->GM``, and ``UB->L1`` where cores are unified.
     ``mmad_fixed`` is what an `Mmad` adds to its ideal time in a steady pipeline, ``mmad_latency``
     how much later its result is there.
-    ``bank_conflict`` is added to the slope of an instruction that reads two operands of one group
-    of banks, ``bank_write_conflict`` to that of one that writes a bank which it reads.
+    In each repeat of an instruction that reads two operands of one group of banks
+    ``bank_conflict`` cycles are lost, ``bank_write_conflict`` where it writes a bank that it reads;
+    an instruction that takes that much longer anyway does not notice.
     """
 
     vector: Mapping[str, Cost]
