@@ -202,6 +202,25 @@ def test_compare_schedules(tiledsl_command: Tiledsl, tmp_path: Path) -> None:
     assert "launches" in out
 
 
+def test_a_schedule_of_ones_own(tiledsl_command: Tiledsl) -> None:
+    """The directives hold over those of the file; what they name must be there."""
+    sizes = ("M=512", "N=512", "K=512", "T=f16", "--set", "BM=64", "BN=128", "BK=32")
+    chip = ("--chip", "ascend910b1", "--json", "--quick")
+    words = ("profile", f"{EXAMPLES / 'gemm.tile'}:gemm", *sizes, *chip)
+
+    def cycles(schedule: str) -> int:
+        status, out, err = tiledsl_command(*words, "--schedule", schedule)
+        assert (status, err) == (0, "")
+        return int(json.loads(out)["cycles"])
+
+    whole = cycles("pipeline k depth 2")
+    assert cycles("pipeline k depth 1") > whole
+    assert cycles("pipeline k depth 2; cores 2") > 2 * whole
+    status, _, err = tiledsl_command(*words, "--schedule", "pipeline q depth 2")
+    assert status == 1
+    assert "`q` is no range of `gemm`" in err
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

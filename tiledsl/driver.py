@@ -86,6 +86,45 @@ def check_file(path: Path, *, search: tuple[Path, ...] = ()) -> list[Diagnostic]
         return list(error.diagnostics)
 
 
+def reschedule(module: "Module", name: str, text: str) -> int | None:
+    """Let the directives ``text``, with ``;`` between them, hold for a kernel over its schedules.
+
+    To be called before the kernel is compiled. Returns the number of cores, where they name it.
+    """
+    from dataclasses import replace
+
+    from tiledsl.check.items import check_items
+    from tiledsl.source import Source
+    from tiledsl.syntax import tree
+    from tiledsl.syntax.parser import parse
+
+    if name not in module.kernels:
+        raise ArgumentError(f"{name}: an op has several kernels: schedule one of them")
+    lines = "".join(f"    {line.strip()}\n" for line in text.split(";"))
+    source = Source("--schedule", f"schedule {name}:\n{lines}")
+    items = parse(source).items
+    report = Report()
+    for diagnostic in check_items(replace(module, file=tree.File(source, items))):
+        report.add(diagnostic)
+    report.raise_errors()
+    own = next(item for item in items if isinstance(item, tree.Schedule))
+    home = module.kernels[name].module
+    before = home.schedules.get(name, ())
+    if not any(item.target == "" for item in before):
+        before = (*before, replace(own, directives=()))
+    # Each target takes one schedule, and later lines of it hold over earlier ones.
+    home.schedules[name] = tuple(
+        replace(item, directives=(*item.directives, *own.directives)) for item in before
+    )
+    counts = [
+        line.argument.value
+        for line in own.directives
+        if isinstance(line, tree.Directive) and line.word == "cores"
+        if isinstance(line.argument, tree.Number)
+    ]
+    return int(counts[-1]) if counts else None
+
+
 def compile_kernel(
     module: "Module", kernel: "Kernel", target: str, tiles: Mapping[str, int]
 ) -> "Compiled":

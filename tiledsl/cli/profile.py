@@ -22,6 +22,7 @@ _Pages = click.Path(dir_okay=False, path_type=Path)
 @common
 @click.argument("words", nargs=-1, metavar="FILE[:KERNEL] [NAME=VALUE]...")
 @click.option("--cores", type=click.IntRange(1), help="Blocks, at most.")
+@click.option("--schedule", metavar="TEXT", help="Directives, as `pipeline k depth 1; cores 8`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=_Pages, help="Write a page with timeline, memory and roofline.")
 @click.option("--trace", "events", type=_Pages, help="Write a trace that Perfetto opens.")
@@ -34,6 +35,7 @@ def profile(
     seed: int,
     search: tuple[str, ...],
     cores: int | None,
+    schedule: str | None,
     as_json: bool,
     html: Path | None,
     events: Path | None,
@@ -57,6 +59,11 @@ def profile(
     found = [choose(file, given, search) for file, _ in own]
     unknown = set(found[0].unknown).intersection(*(f.unknown for f in found))
     refuse_unknown(sorted(unknown), [f.kernel.header for f in found])
+    if schedule is not None:
+        from tiledsl.driver import reschedule
+
+        counts = [reschedule(f.module, f.kernel.name, schedule) for f in found]
+        cores = cores or counts[0]
     profiles = [
         _profile(f, tile_sizes(pairs) | sizes, chip, seed, cores, quick or compare)
         for f, (_, sizes) in zip(found, own, strict=True)

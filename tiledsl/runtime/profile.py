@@ -85,7 +85,8 @@ class Profile:
     def bottleneck(self) -> str:
         """One sentence: what takes the time, and what the model has found to take less."""
         slowest = max(self.parts, key=lambda part: part.figures.cycles)
-        return f"{_bound(slowest.figures)}; {self._way_out()}"
+        bound = _bound(slowest.figures)
+        return f"{bound}; {self._way_out()}" if self.trials else bound
 
     def text(self) -> str:
         """Return all of it for people."""
@@ -117,8 +118,6 @@ class Profile:
         }
 
     def _way_out(self) -> str:
-        if not self.trials:
-            return "nothing else was tried"
         best = min(self.trials, key=lambda trial: trial.cycles)
         saved = 1 - best.cycles / self.cycles
         if saved >= _WORTH:
