@@ -43,7 +43,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const Area mul_2{ub[49152], 16384};  // 16384 bytes, f32[i]
     const Area mul_3{ub[65536], 16384};  // 16384 bytes, f32[i]
     const Area mul_4{ub[81920], 16384};  // 16384 bytes, f32[i]
-    const Area mul_16{ub[98304], 16384};  // 16384 bytes, f32[i]
+    const Area mul_5{ub[98304], 16384};  // 16384 bytes, f32[i]
 
     int32_t turn = 0;
     SetFlag<HardEvent::V_MTE2>(0);
@@ -61,7 +61,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         SetFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE3_V>(0);
-        // nn.tile:32: fn gelu(x) = 0.5 * x * (1 + erf(x * SQRT1_2))
+        // nn.tile:39: fn gelu(x) = 0.5 * x * (1 + erf(x * SQRT1_2))
         tdsl::MulScalar(At<float>(mul), At<float>(x_2, 0, turn % 2), 0.5f, i_pitch);
         tdsl::MulScalar(At<float>(mul_2), At<float>(x_2, 0, turn % 2), 0.70710677f, i_pitch);
         SetFlag<HardEvent::V_MTE2>(turn % 2);
@@ -95,24 +95,24 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         tdsl::MulTiles(At<float>(mul_4), At<float>(mul_4), At<float>(mul_3), i_pitch);
         PipeBarrier<PIPE_V>();
         tdsl::AddScalar(At<float>(mul_4), At<float>(mul_4), -0.016096033f, i_pitch);
-        tdsl::MulScalar(At<float>(mul_16), At<float>(mul_3), -1.45660715e-05f, i_pitch);
+        tdsl::MulScalar(At<float>(mul_5), At<float>(mul_3), -1.45660715e-05f, i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::AddScalar(At<float>(mul_16), At<float>(mul_16), -0.00021337405f, i_pitch);
+        tdsl::AddScalar(At<float>(mul_5), At<float>(mul_5), -0.00021337405f, i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::MulTiles(At<float>(mul_16), At<float>(mul_16), At<float>(mul_3), i_pitch);
+        tdsl::MulTiles(At<float>(mul_5), At<float>(mul_5), At<float>(mul_3), i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::AddScalar(At<float>(mul_16), At<float>(mul_16), -0.001682827f, i_pitch);
+        tdsl::AddScalar(At<float>(mul_5), At<float>(mul_5), -0.001682827f, i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::MulTiles(At<float>(mul_16), At<float>(mul_16), At<float>(mul_3), i_pitch);
+        tdsl::MulTiles(At<float>(mul_5), At<float>(mul_5), At<float>(mul_3), i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::AddScalar(At<float>(mul_16), At<float>(mul_16), -0.0073733293f, i_pitch);
+        tdsl::AddScalar(At<float>(mul_5), At<float>(mul_5), -0.0073733293f, i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::MulTiles(At<float>(mul_16), At<float>(mul_16), At<float>(mul_3), i_pitch);
+        tdsl::MulTiles(At<float>(mul_5), At<float>(mul_5), At<float>(mul_3), i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::AddScalar(At<float>(mul_16), At<float>(mul_16), -0.014264739f, i_pitch);
+        tdsl::AddScalar(At<float>(mul_5), At<float>(mul_5), -0.014264739f, i_pitch);
         tdsl::MulTiles(At<float>(mul_2), At<float>(mul_2), At<float>(mul_4), i_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::DivTiles(At<float>(mul_2), At<float>(mul_2), At<float>(mul_16), i_pitch);
+        tdsl::DivTiles(At<float>(mul_2), At<float>(mul_2), At<float>(mul_5), i_pitch);
         PipeBarrier<PIPE_V>();
         tdsl::AddScalar(At<float>(mul_2), At<float>(mul_2), 1.0f, i_pitch);
         PipeBarrier<PIPE_V>();

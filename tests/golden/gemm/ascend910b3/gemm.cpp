@@ -36,8 +36,8 @@ __aicore__ inline void CubeCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR bi
     a.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(a_address), uint64_t(int64_t(M) * K));
     GlobalTensor<half> b;  // in f16[K, N]
     b.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(b_address), uint64_t(int64_t(K) * N));
-    GlobalTensor<float> acc_6_handed;  // workspace: 2 slots of 16384 f32
-    acc_6_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
+    GlobalTensor<float> acc_handed;  // workspace: 2 slots of 16384 f32
+    acc_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
         workspace + uint64_t(block) * 131072 + 0), 32768);
 
     TPipe pipe;
@@ -62,7 +62,7 @@ __aicore__ inline void CubeCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR bi
 
     int32_t turn = 0;
     int32_t k_turn = 0;
-    int32_t acc_6_handed_turn = 0;
+    int32_t acc_handed_turn = 0;
     int32_t acc_fresh = 0;
     SetFlag<HardEvent::MTE1_MTE2>(0);
     SetFlag<HardEvent::MTE1_MTE2>(1);
@@ -108,10 +108,10 @@ __aicore__ inline void CubeCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR bi
         // gemm.tile:10: c[m, n] = relu(acc + bias[n])
         CrossCoreWaitFlag(1);
         WaitFlag<HardEvent::M_FIX>(turn % 2);
-        tdsl::StoreProduct(acc_6_handed[(acc_6_handed_turn % 2) * 16384], At<float>(acc, 0, turn % 2), m_size, n_size, 128);
+        tdsl::StoreProduct(acc_handed[(acc_handed_turn % 2) * 16384], At<float>(acc, 0, turn % 2), m_size, n_size, 128);
         SetFlag<HardEvent::FIX_M>(turn % 2);
         CrossCoreSetFlag<2, PIPE_FIX>(0);
-        acc_6_handed_turn = acc_6_handed_turn + 1;
+        acc_handed_turn = acc_handed_turn + 1;
         turn = turn + 1;
     }
     CrossCoreWaitFlag(1);
@@ -138,8 +138,8 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
     bias.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(bias_address), uint64_t(N));
     GlobalTensor<half> c;  // out f16[M, N]
     c.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(c_address), uint64_t(int64_t(M) * N));
-    GlobalTensor<float> acc_6_handed;  // workspace: 2 slots of 16384 f32
-    acc_6_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
+    GlobalTensor<float> acc_handed;  // workspace: 2 slots of 16384 f32
+    acc_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
         workspace + uint64_t(block) * 131072 + 0), 32768);
 
     TPipe pipe;
@@ -147,14 +147,14 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
     pipe.InitBuffer(ub_buffer, 115200);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
-    const Area acc_6{ub[0], 32768};  // 2 x 32768 bytes, f32[m, n]
+    const Area acc{ub[0], 32768};  // 2 x 32768 bytes, f32[m, n]
     const Area add{ub[65536], 32768};  // 32768 bytes, f32[m, n]
     const Area cast{ub[98304], 512};  // 512 bytes, f32[n]
     const Area cast_2{ub[98304], 16384};  // 16384 bytes, f16[m, n]
     const Area bias_2{ub[114688], 256};  // 2 x 256 bytes, f16[n]
 
     int32_t turn = 0;
-    int32_t acc_6_handed_turn = 0;
+    int32_t acc_handed_turn = 0;
     SetFlag<HardEvent::MTE2_V>(2);
     SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::V_MTE2>(2);
@@ -176,22 +176,22 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         CrossCoreWaitFlag(0);
         WaitFlag<HardEvent::MTE2_V>(2 + turn % 2);
         if (n_size != n_pitch) {
-            tdsl::Fill(At<float>(acc_6, 0, turn % 2), 0.0f, m_size * n_pitch);
+            tdsl::Fill(At<float>(acc, 0, turn % 2), 0.0f, m_size * n_pitch);
         }
         SetFlag<HardEvent::V_MTE2>(turn % 2);
         WaitFlag<HardEvent::V_MTE2>(turn % 2);
         WaitFlag<HardEvent::V_MTE2>(2 + turn % 2);
-        tdsl::CopyIn(At<float>(acc_6, 0, turn % 2), acc_6_handed[(acc_6_handed_turn % 2) * 16384 + (int64_t(m_start) - m_first) * 128], n_size, 0.0f, Axis{m_size, 128, n_pitch});
+        tdsl::CopyIn(At<float>(acc, 0, turn % 2), acc_handed[(acc_handed_turn % 2) * 16384 + (int64_t(m_start) - m_first) * 128], n_size, 0.0f, Axis{m_size, 128, n_pitch});
         SetFlag<HardEvent::MTE2_V>(2 + turn % 2);
         CrossCoreSetFlag<2, PIPE_MTE2>(1);
-        acc_6_handed_turn = acc_6_handed_turn + 1;
+        acc_handed_turn = acc_handed_turn + 1;
         tdsl::CopyIn(At<half>(bias_2, 0, turn % 2), bias[n_start], n_size, 0.0f);
         SetFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE3_V>(0);
         tdsl::Convert<RoundMode::CAST_NONE>(At<float>(cast), At<half>(bias_2, 0, turn % 2), n_pitch);
         PipeBarrier<PIPE_V>();
-        tdsl::AddTiles(Full(At<float>(add), n_pitch), Full(At<float>(acc_6, 0, turn % 2), n_pitch), Row(At<float>(cast)), m_size, n_pitch);
+        tdsl::AddTiles(Full(At<float>(add), n_pitch), Full(At<float>(acc, 0, turn % 2), n_pitch), Row(At<float>(cast)), m_size, n_pitch);
         SetFlag<HardEvent::V_MTE2>(2 + turn % 2);
         PipeBarrier<PIPE_V>();
         // nn.tile:6: fn relu(x) = max(x, 0)

@@ -29,7 +29,7 @@ def cube(core):  # type: ignore[no-untyped-def]
     b = core.buffer('b', 'L1', 32768, 16384, 2)  # f16[k, n]
     a_gm = core.tensor('a')
     b_gm = core.tensor('b')
-    acc_6_handed_gm = core.workspace('acc.6_handed')
+    acc_handed_gm = core.workspace('acc_handed')
     M = core.dim('M')
     K = core.dim('K')
     N = core.dim('N')
@@ -37,7 +37,7 @@ def cube(core):  # type: ignore[no-untyped-def]
     blocks = core.blocks
     turn = 0
     k_turn = 0
-    acc_6_handed_turn = 0
+    acc_handed_turn = 0
     acc_fresh = 0
     core.set_flag(0, 'MTE1', 'MTE2', 0)
     core.set_flag(0, 'MTE1', 'MTE2', 1)
@@ -78,10 +78,10 @@ def cube(core):  # type: ignore[no-untyped-def]
         core.set_flag(0, 'M', 'FIX', turn % 2)
         yield from core.cross_wait(10, 1, 'FIX')
         core.wait_flag(0, 'M', 'FIX', turn % 2)
-        core.fixpipe(10, acc_6_handed_gm(0, acc_6_handed_turn % 2), acc(F32, 0, turn % 2), m_size, n_size, 128, F32)
+        core.fixpipe(10, acc_handed_gm(0, acc_handed_turn % 2), acc(F32, 0, turn % 2), m_size, n_size, 128, F32)
         core.set_flag(0, 'FIX', 'M', turn % 2)
         core.cross_set(10, 0, 'FIX')
-        acc_6_handed_turn = acc_6_handed_turn + 1
+        acc_handed_turn = acc_handed_turn + 1
         turn = turn + 1
     yield from core.cross_wait(0, 1, 'FIX')
     yield from core.cross_wait(0, 1, 'FIX')
@@ -107,21 +107,21 @@ def vector_sizes(core):  # type: ignore[no-untyped-def]
 
 
 def vector(core):  # type: ignore[no-untyped-def]
-    acc_6 = core.buffer('acc_6', 'UB', 0, 32768, 2)  # f32[m, n]
+    acc = core.buffer('acc', 'UB', 0, 32768, 2)  # f32[m, n]
     add = core.buffer('add', 'UB', 65536, 32768, 1)  # f32[m, n]
     cast_2 = core.buffer('cast', 'UB', 98304, 512, 1)  # f32[n]
     cast_2_2 = core.buffer('cast_2', 'UB', 98304, 16384, 1)  # f16[m, n]
     bias = core.buffer('bias', 'UB', 114688, 256, 2)  # f16[n]
     bias_gm = core.tensor('bias')
     c_gm = core.tensor('c')
-    acc_6_handed_gm = core.workspace('acc.6_handed')
+    acc_handed_gm = core.workspace('acc_handed')
     M = core.dim('M')
     N = core.dim('N')
     block = core.block
     blocks = core.blocks
     sub = core.sub
     turn = 0
-    acc_6_handed_turn = 0
+    acc_handed_turn = 0
     core.set_flag(0, 'MTE2', 'V', 2)
     core.set_flag(0, 'MTE2', 'V', 3)
     core.set_flag(0, 'V', 'MTE2', 2)
@@ -141,21 +141,21 @@ def vector(core):  # type: ignore[no-untyped-def]
         yield from core.cross_wait(10, 0, 'MTE2')
         core.wait_flag(0, 'MTE2', 'V', 2 + (turn % 2))
         if core.same(n_size != n_pitch):
-            core.fill(10, acc_6(F32, 0, turn % 2), 0.0, m_size * n_pitch)
+            core.fill(10, acc(F32, 0, turn % 2), 0.0, m_size * n_pitch)
         core.set_flag(0, 'V', 'MTE2', turn % 2)
         core.wait_flag(0, 'V', 'MTE2', turn % 2)
         core.wait_flag(0, 'V', 'MTE2', 2 + (turn % 2))
-        core.copy_in(10, acc_6(F32, 0, turn % 2), acc_6_handed_gm((m_start - m_first) * 128, acc_6_handed_turn % 2), (m_size,), (128,), (n_pitch,), n_size, 0.0)
+        core.copy_in(10, acc(F32, 0, turn % 2), acc_handed_gm((m_start - m_first) * 128, acc_handed_turn % 2), (m_size,), (128,), (n_pitch,), n_size, 0.0)
         core.set_flag(0, 'MTE2', 'V', 2 + (turn % 2))
         core.cross_set(10, 1, 'MTE2')
-        acc_6_handed_turn = acc_6_handed_turn + 1
+        acc_handed_turn = acc_handed_turn + 1
         core.copy_in(10, bias(F16, 0, turn % 2), bias_gm(n_start), (), (), (), n_size, 0.0)
         core.set_flag(0, 'MTE2', 'V', turn % 2)
         core.wait_flag(0, 'MTE2', 'V', turn % 2)
         core.wait_flag(0, 'MTE3', 'V', 0)
         core.convert(10, cast_2(F32), bias(F16, 0, turn % 2), 'none', n_pitch)
         core.barrier(0, 'V')
-        core.binary(10, 'add', full(add(F32), n_pitch), full(acc_6(F32, 0, turn % 2), n_pitch), row(cast_2(F32)), m_size, n_pitch)
+        core.binary(10, 'add', full(add(F32), n_pitch), full(acc(F32, 0, turn % 2), n_pitch), row(cast_2(F32)), m_size, n_pitch)
         core.set_flag(0, 'V', 'MTE2', 2 + (turn % 2))
         core.barrier(0, 'V')
         core.with_scalar('nn.tile:6', 'max', add(F32), add(F32), 0.0, m_size * n_pitch)

@@ -49,7 +49,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 134912);
+    pipe.InitBuffer(ub_buffer, 151040);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 65536};  // 65536 bytes, f32[m, n]
@@ -58,14 +58,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     const Area number{ub[65536], 256};  // 256 bytes, f32[]
     const Area number_2{ub[65536], 256};  // 256 bytes, f32[]
     const Area number_3{ub[65536], 256};  // 256 bytes, f32[]
-    const Area scratch{ub[65536], 3328};  // 3328 bytes
-    const Area spread_2{ub[65536], 256};  // 256 bytes, one block an element
-    const Area spread_3{ub[65536], 256};  // 256 bytes, one block an element
+    const Area scratch{ub[65536], 19456};  // 19456 bytes
+    const Area spread_2{ub[65536], 2048};  // 2048 bytes, one block an element
+    const Area spread_3{ub[65536], 2048};  // 2048 bytes, one block an element
     const Area w_2{ub[65536], 65536};  // 65536 bytes, f32[n]
-    const Area scratch_2{ub[131072], 3328};  // 3328 bytes
-    const Area spread{ub[131072], 256};  // 256 bytes, one block an element
-    const Area sum{ub[134400], 256};  // 256 bytes, f32[m]
-    const Area sum_2{ub[134656], 256};  // 256 bytes, f32[m]
+    const Area scratch_2{ub[131072], 19456};  // 19456 bytes
+    const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area sum{ub[150528], 256};  // 256 bytes, f32[m]
+    const Area sum_2{ub[150784], 256};  // 256 bytes, f32[m]
 
     SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::MTE3_V>(1);
@@ -74,11 +74,12 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     SetFlag<HardEvent::MTE3_MTE2>(0);
     SetFlag<HardEvent::MTE3_V>(2);
     // grid m in M by BM
-    for (int32_t program = block; program < M; program += blocks) {
+    for (int32_t program = block; program < tdsl::FloorDiv(M + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64))); program += blocks) {
         PipeBarrier<PIPE_MTE2>();
         PipeBarrier<PIPE_V>();
-        const int32_t m_start = program;
-        const int32_t m_size = tdsl::Min(1, M - m_start);
+        const int32_t m_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64));
+        const int32_t m_start = program * m_tile;
+        const int32_t m_size = tdsl::Min(m_tile, M - m_start);
         const int32_t m_pitch = tdsl::FloorDiv(m_size + 7, 8) * 8;
         const int32_t n_start = 0;
         const int32_t n_size = N;
@@ -91,7 +92,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         WaitFlag<HardEvent::MTE2_V>(0);
         WaitFlag<HardEvent::MTE3_V>(0);
         WaitFlag<HardEvent::MTE2_V>(3);
-        // nn.tile:51: mu = mean(x over n)
+        // nn.tile:59: mu = mean(x over n)
         tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2), n_pitch), At<float>(scratch), m_size, n_size, 0.0f);
         PipeBarrier<PIPE_V>();
         tdsl::Fill(At<float>(number), float(N), 8);
@@ -99,12 +100,12 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         tdsl::DivTiles(Full(At<float>(sum), m_pitch), Full(At<float>(sum), m_pitch), One(At<float>(number)), 1, m_size);
         SetFlag<HardEvent::V_MTE3>(0);
         PipeBarrier<PIPE_V>();
-        // nn.tile:52: d = x - mu
+        // nn.tile:60: d = x - mu
         tdsl::Spread(At<float>(spread), At<float>(sum), m_size);
         PipeBarrier<PIPE_V>();
         tdsl::SubTiles(Full(At<float>(d), n_pitch), Full(At<float>(x_2), n_pitch), Col(At<float>(spread)), m_size, n_pitch);
         PipeBarrier<PIPE_V>();
-        // nn.tile:53: return mu, rsqrt(mean(d * d over n) + eps)
+        // nn.tile:61: return mu, rsqrt(mean(d * d over n) + eps)
         tdsl::MulTiles(At<float>(d), At<float>(d), At<float>(d), m_size * n_pitch);
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::MTE3_V>(1);

@@ -31,7 +31,7 @@ int64_t BlockCount(int64_t M, int64_t N, float eps) {
     (void)N;
     (void)eps;
     const int64_t cores = CoreCount();
-    const int64_t programs = M;
+    const int64_t programs = tdsl::FloorDiv(M + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max(int64_t((N + 7) / 8) * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max(int64_t((N + 7) / 8) * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64)));
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(256, 1) layer_norm_kernel_(
     const int m0 = int(program_);
     const int m_len = tdsl::minimum(1, M - m0);
     __syncthreads();
-    // 51: mu = mean(x over n)
+    // 59: mu = mean(x over n)
     for (int base_ = 0; base_ < m_len; ++base_) {
       const int e_ = base_;
       float v2_ = 0.0f;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(256, 1) layer_norm_kernel_(
       }
     }
     __syncthreads();
-    // 53: return mu, rsqrt(mean(d * d over n) + eps)
+    // 61: return mu, rsqrt(mean(d * d over n) + eps)
     for (int base_ = 0; base_ < m_len; ++base_) {
       const int e_ = base_;
       float v6_ = 0.0f;
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(256, 1) layer_norm_kernel_(
       }
     }
     __syncthreads();
-    // 53: return mu, rsqrt(mean(d * d over n) + eps)
+    // 61: return mu, rsqrt(mean(d * d over n) + eps)
     for (int m_i = int(threadIdx.x); m_i < m_len; m_i += 256) {
       const float v6 = v6_tile[m_i];
       const float v7 = v6 / tdsl::cast<float>(N);

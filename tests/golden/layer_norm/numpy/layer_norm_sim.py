@@ -4,19 +4,22 @@ Written by tiledsl. The simulator calls each function with a core: one that comp
 counts cycles, or one that looks for hazards. The first number of a call is its line of .tile.
 """
 
-from tiledsl.simulator.vocabulary import F32, cast, col, full, least, one, row  # noqa: E501
+from tiledsl.simulator.vocabulary import F32, cast, col, full, greatest, least, one, quotient, row  # noqa: E501
 
 
 def programs(core):  # type: ignore[no-untyped-def]
     M = core.dim('M')
-    return M
+    N = core.dim('N')
+    return quotient((M + (least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64)))
 
 
 def vector_sizes(core):  # type: ignore[no-untyped-def]
     M = core.dim('M')
+    N = core.dim('N')
     program = core.program
-    m_start = program
-    m_size = least(1, (M - m_start))
+    m_tile = least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))
+    m_start = program * m_tile
+    m_size = least(m_tile, (M - m_start))
     return [m_size]
 
 
@@ -27,14 +30,14 @@ def vector(core):  # type: ignore[no-untyped-def]
     number = core.buffer('number', 'UB', 65536, 256, 1)  # f32[]
     number_2 = core.buffer('number_2', 'UB', 65536, 256, 1)  # f32[]
     number_3 = core.buffer('number_3', 'UB', 65536, 256, 1)  # f32[]
-    scratch = core.buffer('scratch', 'UB', 65536, 3328, 1)
-    spread_2 = core.buffer('spread_2', 'UB', 65536, 256, 1)  # one block an element
-    spread_3 = core.buffer('spread_3', 'UB', 65536, 256, 1)  # one block an element
+    scratch = core.buffer('scratch', 'UB', 65536, 19456, 1)
+    spread_2 = core.buffer('spread_2', 'UB', 65536, 2048, 1)  # one block an element
+    spread_3 = core.buffer('spread_3', 'UB', 65536, 2048, 1)  # one block an element
     w = core.buffer('w', 'UB', 65536, 65536, 1)  # f32[n]
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 3328, 1)
-    spread = core.buffer('spread', 'UB', 131072, 256, 1)  # one block an element
-    sum = core.buffer('sum', 'UB', 134400, 256, 1)  # f32[m]
-    sum_2 = core.buffer('sum_2', 'UB', 134656, 256, 1)  # f32[m]
+    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 19456, 1)
+    spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
+    sum = core.buffer('sum', 'UB', 150528, 256, 1)  # f32[m]
+    sum_2 = core.buffer('sum_2', 'UB', 150784, 256, 1)  # f32[m]
     x_gm = core.tensor('x')
     w_gm = core.tensor('w')
     b_gm = core.tensor('b')
@@ -52,11 +55,12 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'V', 'MTE2', 2)
     core.set_flag(0, 'MTE3', 'MTE2', 0)
     core.set_flag(0, 'MTE3', 'V', 2)
-    for program in core.programs(0, block, M, blocks):  # grid m in M by BM
+    for program in core.programs(0, block, quotient((M + (least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))), blocks):  # grid m in M by BM
         core.barrier(0, 'MTE2')
         core.barrier(0, 'V')
-        m_start = program
-        m_size = core.same(least(1, (M - m_start)))
+        m_tile = least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))
+        m_start = program * m_tile
+        m_size = core.same(least(m_tile, (M - m_start)))
         m_pitch = ((m_size + 7) // 8) * 8
         n_start = 0
         n_size = N
@@ -68,32 +72,32 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.wait_flag(0, 'MTE2', 'V', 0)
         core.wait_flag(0, 'MTE3', 'V', 0)
         core.wait_flag(0, 'MTE2', 'V', 3)
-        core.row_reduce('nn.tile:51', 'sum', sum(F32), full(x(F32), n_pitch), scratch(F32), m_size, n_size, 0.0)
+        core.row_reduce('nn.tile:59', 'sum', sum(F32), full(x(F32), n_pitch), scratch(F32), m_size, n_size, 0.0)
         core.barrier(0, 'V')
-        core.fill('nn.tile:51', number(F32), cast(N, F32), 8)
+        core.fill('nn.tile:59', number(F32), cast(N, F32), 8)
         core.barrier(0, 'V')
-        core.binary('nn.tile:51', 'div', full(sum(F32), m_pitch), full(sum(F32), m_pitch), one(number(F32)), 1, m_size)
+        core.binary('nn.tile:59', 'div', full(sum(F32), m_pitch), full(sum(F32), m_pitch), one(number(F32)), 1, m_size)
         core.set_flag(0, 'V', 'MTE3', 0)
         core.barrier(0, 'V')
-        core.spread('nn.tile:52', spread(F32), sum(F32), m_size)
+        core.spread('nn.tile:60', spread(F32), sum(F32), m_size)
         core.barrier(0, 'V')
-        core.binary('nn.tile:52', 'sub', full(d(F32), n_pitch), full(x(F32), n_pitch), col(spread(F32)), m_size, n_pitch)
+        core.binary('nn.tile:60', 'sub', full(d(F32), n_pitch), full(x(F32), n_pitch), col(spread(F32)), m_size, n_pitch)
         core.barrier(0, 'V')
-        core.binary('nn.tile:53', 'mul', full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
+        core.binary('nn.tile:61', 'mul', full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
         core.barrier(0, 'V')
         core.wait_flag(0, 'MTE3', 'V', 1)
-        core.row_reduce('nn.tile:53', 'sum', sum_2(F32), full(d(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0)
+        core.row_reduce('nn.tile:61', 'sum', sum_2(F32), full(d(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0)
         core.barrier(0, 'V')
-        core.fill('nn.tile:53', number_2(F32), cast(N, F32), 8)
+        core.fill('nn.tile:61', number_2(F32), cast(N, F32), 8)
         core.barrier(0, 'V')
-        core.binary('nn.tile:53', 'div', full(sum_2(F32), m_pitch), full(sum_2(F32), m_pitch), one(number_2(F32)), 1, m_size)
+        core.binary('nn.tile:61', 'div', full(sum_2(F32), m_pitch), full(sum_2(F32), m_pitch), one(number_2(F32)), 1, m_size)
         core.barrier(0, 'V')
-        core.with_scalar('nn.tile:53', 'add', sum_2(F32), sum_2(F32), eps, m_size)
+        core.with_scalar('nn.tile:61', 'add', sum_2(F32), sum_2(F32), eps, m_size)
         core.barrier(0, 'V')
-        core.unary('nn.tile:53', 'sqrt', sum_2(F32), sum_2(F32), m_size)
-        core.fill('nn.tile:53', number_3(F32), 1.0, 8)
+        core.unary('nn.tile:61', 'sqrt', sum_2(F32), sum_2(F32), m_size)
+        core.fill('nn.tile:61', number_3(F32), 1.0, 8)
         core.barrier(0, 'V')
-        core.binary('nn.tile:53', 'div', full(sum_2(F32), m_pitch), one(number_3(F32)), full(sum_2(F32), m_pitch), 1, m_size)
+        core.binary('nn.tile:61', 'div', full(sum_2(F32), m_pitch), one(number_3(F32)), full(sum_2(F32), m_pitch), 1, m_size)
         core.set_flag(0, 'V', 'MTE3', 1)
         core.wait_flag(0, 'V', 'MTE3', 0)
         core.copy_out(12, mean_gm(m_start), sum(F32), (), (), (), m_size, '')

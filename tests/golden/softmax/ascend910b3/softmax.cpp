@@ -40,24 +40,25 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 32768};  // 2 x 32768 bytes, f16[r, n]
     const Area cast{ub[65536], 65536};  // 65536 bytes, f32[r, n]
-    const Area scratch{ub[65536], 1536};  // 1536 bytes
+    const Area scratch{ub[65536], 17408};  // 17408 bytes
     const Area cast_3{ub[131072], 32768};  // 32768 bytes, f16[r, n]
     const Area max{ub[131072], 256};  // 256 bytes, f16[r]
-    const Area scratch_2{ub[131072], 2560};  // 2560 bytes
-    const Area spread{ub[131072], 512};  // 512 bytes, one block an element
-    const Area spread_2{ub[131072], 512};  // 512 bytes, one block an element
-    const Area cast_2{ub[131584], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[133632], 256};  // 256 bytes, f32[r]
+    const Area scratch_2{ub[131072], 18432};  // 18432 bytes
+    const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area spread_2{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area cast_2{ub[133120], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[149504], 256};  // 256 bytes, f32[r]
 
     int32_t turn = 0;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
     // grid r in R by BR
-    for (int32_t program = block; program < (R + 1) / 2; program += blocks) {
+    for (int32_t program = block; program < tdsl::FloorDiv(R + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64))); program += blocks) {
         PipeBarrier<PIPE_V>();
-        const int32_t r_start = program * 2;
-        const int32_t r_size = tdsl::Min(2, R - r_start);
+        const int32_t r_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64));
+        const int32_t r_start = program * r_tile;
+        const int32_t r_size = tdsl::Min(r_tile, R - r_start);
         const int32_t n_start = 0;
         const int32_t n_size = N;
         const int32_t n_pitch = (n_size + 15) / 16 * 16;

@@ -30,7 +30,7 @@ int64_t BlockCount(int64_t R, int64_t N) {
     (void)R;
     (void)N;
     const int64_t cores = CoreCount();
-    const int64_t programs = (R + 1) / 2;
+    const int64_t programs = tdsl::FloorDiv(R + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max(int64_t((N + 15) / 16) * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max(int64_t((N + 15) / 16) * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64)));
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 

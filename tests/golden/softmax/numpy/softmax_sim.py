@@ -4,33 +4,36 @@ Written by tiledsl. The simulator calls each function with a core: one that comp
 counts cycles, or one that looks for hazards. The first number of a call is its line of .tile.
 """
 
-from tiledsl.simulator.vocabulary import F16, F32, col, full, inf, least  # noqa: E501
+from tiledsl.simulator.vocabulary import F16, F32, col, full, greatest, inf, least, quotient  # noqa: E501
 
 
 def programs(core):  # type: ignore[no-untyped-def]
     R = core.dim('R')
-    return (R + 1) // 2
+    N = core.dim('N')
+    return quotient((R + (least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64)))
 
 
 def vector_sizes(core):  # type: ignore[no-untyped-def]
     R = core.dim('R')
+    N = core.dim('N')
     program = core.program
-    r_start = program * 2
-    r_size = least(2, (R - r_start))
+    r_tile = least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))
+    r_start = program * r_tile
+    r_size = least(r_tile, (R - r_start))
     return [r_size]
 
 
 def vector(core):  # type: ignore[no-untyped-def]
     x = core.buffer('x', 'UB', 0, 32768, 2)  # f16[r, n]
     cast_2 = core.buffer('cast', 'UB', 65536, 65536, 1)  # f32[r, n]
-    scratch = core.buffer('scratch', 'UB', 65536, 1536, 1)
+    scratch = core.buffer('scratch', 'UB', 65536, 17408, 1)
     cast_3 = core.buffer('cast_3', 'UB', 131072, 32768, 1)  # f16[r, n]
     max = core.buffer('max', 'UB', 131072, 256, 1)  # f16[r]
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 2560, 1)
-    spread = core.buffer('spread', 'UB', 131072, 512, 1)  # one block an element
-    spread_2 = core.buffer('spread_2', 'UB', 131072, 512, 1)  # one block an element
-    cast_2_2 = core.buffer('cast_2', 'UB', 131584, 256, 1)  # f32[r]
-    sum = core.buffer('sum', 'UB', 133632, 256, 1)  # f32[r]
+    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 18432, 1)
+    spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
+    spread_2 = core.buffer('spread_2', 'UB', 131072, 2048, 1)  # one block an element
+    cast_2_2 = core.buffer('cast_2', 'UB', 133120, 256, 1)  # f32[r]
+    sum = core.buffer('sum', 'UB', 149504, 256, 1)  # f32[r]
     x_gm = core.tensor('x')
     y_gm = core.tensor('y')
     R = core.dim('R')
@@ -41,10 +44,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, (R + 1) // 2, blocks):  # grid r in R by BR
+    for program in core.programs(0, block, quotient((R + (least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))), blocks):  # grid r in R by BR
         core.barrier(0, 'V')
-        r_start = program * 2
-        r_size = core.same(least(2, (R - r_start)))
+        r_tile = least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))
+        r_start = program * r_tile
+        r_size = core.same(least(r_tile, (R - r_start)))
         n_start = 0
         n_size = N
         n_pitch = ((n_size + 15) // 16) * 16

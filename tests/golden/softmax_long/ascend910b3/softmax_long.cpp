@@ -36,22 +36,22 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 116992);
+    pipe.InitBuffer(ub_buffer, 108800);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
     const Area x_2_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
-    const Area scratch{ub[65536], 17664};  // 17664 bytes
+    const Area scratch{ub[65536], 9472};  // 9472 bytes
     const Area sub{ub[65536], 32768};  // 32768 bytes, f32[r, n]
     const Area sub_2{ub[65536], 32768};  // 32768 bytes, f32[r, n]
-    const Area scratch_2{ub[98304], 17664};  // 17664 bytes
-    const Area spread{ub[98304], 2048};  // 2048 bytes, one block an element
-    const Area spread_2{ub[98304], 2048};  // 2048 bytes, one block an element
-    const Area spread_3{ub[98304], 2048};  // 2048 bytes, one block an element
-    const Area top{ub[115968], 256};  // 256 bytes, f32[r]
-    const Area den{ub[116224], 256};  // 256 bytes, f32[r]
-    const Area max{ub[116480], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[116736], 256};  // 256 bytes, f32[r]
+    const Area scratch_2{ub[98304], 9472};  // 9472 bytes
+    const Area spread{ub[98304], 1024};  // 1024 bytes, one block an element
+    const Area spread_2{ub[98304], 1024};  // 1024 bytes, one block an element
+    const Area spread_3{ub[98304], 1024};  // 1024 bytes, one block an element
+    const Area top{ub[107776], 256};  // 256 bytes, f32[r]
+    const Area den{ub[108032], 256};  // 256 bytes, f32[r]
+    const Area max{ub[108288], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[108544], 256};  // 256 bytes, f32[r]
 
     int32_t n_turn = 0;
     int32_t n_2_turn = 0;
@@ -64,11 +64,11 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     SetFlag<HardEvent::V_MTE2>(5);
     SetFlag<HardEvent::MTE3_V>(1);
     // grid r in R by BR
-    for (int32_t program = block; program < (R + 63) / 64; program += blocks) {
+    for (int32_t program = block; program < (R + 31) / 32; program += blocks) {
         PipeBarrier<PIPE_V>();
         PipeBarrier<PIPE_MTE2>();
-        const int32_t r_start = program * 64;
-        const int32_t r_size = tdsl::Min(64, R - r_start);
+        const int32_t r_start = program * 32;
+        const int32_t r_size = tdsl::Min(32, R - r_start);
         const int32_t r_pitch = tdsl::FloorDiv(r_size + 7, 8) * 8;
         // softmax.tile:25: var top: f32[r] = -inf
         tdsl::Fill(At<float>(top), -tdsl::kInf, r_pitch);
@@ -80,9 +80,9 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         WaitFlag<HardEvent::MTE3_V>(1);
         // softmax.tile:31: top = new
         // for n in N by BN
-        for (int32_t n_start = 0; n_start < N; n_start += 128) {
+        for (int32_t n_start = 0; n_start < N; n_start += 256) {
             PipeBarrier<PIPE_V>();
-            const int32_t n_size = tdsl::Min(128, N - n_start);
+            const int32_t n_size = tdsl::Min(256, N - n_start);
             const int32_t n_pitch = tdsl::FloorDiv(n_size + 7, 8) * 8;
             WaitFlag<HardEvent::V_MTE2>(n_turn % 2);
             // softmax.tile:28: v = x[r, n]
@@ -123,9 +123,9 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         WaitFlag<HardEvent::V_MTE2>(4);
         // softmax.tile:33: y[r, n] = exp(x[r, n] - top) / den
         // for n in N by BN
-        for (int32_t n_2_start = 0; n_2_start < N; n_2_start += 128) {
+        for (int32_t n_2_start = 0; n_2_start < N; n_2_start += 256) {
             PipeBarrier<PIPE_V>();
-            const int32_t n_2_size = tdsl::Min(128, N - n_2_start);
+            const int32_t n_2_size = tdsl::Min(256, N - n_2_start);
             const int32_t n_2_pitch = tdsl::FloorDiv(n_2_size + 7, 8) * 8;
             WaitFlag<HardEvent::V_MTE2>(2 + n_2_turn % 2);
             tdsl::CopyIn(At<float>(x_2_2, 0, n_2_turn % 2), x[n_2_start + int64_t(r_start) * N], n_2_size, 0.0f, Axis{r_size, N, n_2_pitch});

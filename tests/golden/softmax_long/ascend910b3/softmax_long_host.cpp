@@ -30,7 +30,7 @@ int64_t BlockCount(int64_t R, int64_t N) {
     (void)R;
     (void)N;
     const int64_t cores = CoreCount();
-    const int64_t programs = (R + 63) / 64;
+    const int64_t programs = (R + 31) / 32;
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 

@@ -9,31 +9,31 @@ from tiledsl.simulator.vocabulary import F32, I32, col, full, inf, least  # noqa
 
 def programs(core):  # type: ignore[no-untyped-def]
     R = core.dim('R')
-    return (R + 63) // 64
+    return (R + 31) // 32
 
 
 def vector_sizes(core):  # type: ignore[no-untyped-def]
     R = core.dim('R')
     program = core.program
-    r_start = program * 64
-    r_size = least(64, (R - r_start))
+    r_start = program * 32
+    r_size = least(32, (R - r_start))
     return [r_size]
 
 
 def vector(core):  # type: ignore[no-untyped-def]
     x = core.buffer('x', 'UB', 0, 32768, 2)  # f32[r, n]
     x_2 = core.buffer('x_2', 'UB', 0, 32768, 2)  # f32[r, n]
-    scratch = core.buffer('scratch', 'UB', 65536, 17664, 1)
+    scratch = core.buffer('scratch', 'UB', 65536, 9472, 1)
     sub = core.buffer('sub', 'UB', 65536, 32768, 1)  # f32[r, n]
     sub_2 = core.buffer('sub_2', 'UB', 65536, 32768, 1)  # f32[r, n]
-    scratch_2 = core.buffer('scratch_2', 'UB', 98304, 17664, 1)
-    spread = core.buffer('spread', 'UB', 98304, 2048, 1)  # one block an element
-    spread_2 = core.buffer('spread_2', 'UB', 98304, 2048, 1)  # one block an element
-    spread_3 = core.buffer('spread_3', 'UB', 98304, 2048, 1)  # one block an element
-    top = core.buffer('top', 'UB', 115968, 256, 1)  # f32[r]
-    den = core.buffer('den', 'UB', 116224, 256, 1)  # f32[r]
-    max = core.buffer('max', 'UB', 116480, 256, 1)  # f32[r]
-    sum = core.buffer('sum', 'UB', 116736, 256, 1)  # f32[r]
+    scratch_2 = core.buffer('scratch_2', 'UB', 98304, 9472, 1)
+    spread = core.buffer('spread', 'UB', 98304, 1024, 1)  # one block an element
+    spread_2 = core.buffer('spread_2', 'UB', 98304, 1024, 1)  # one block an element
+    spread_3 = core.buffer('spread_3', 'UB', 98304, 1024, 1)  # one block an element
+    top = core.buffer('top', 'UB', 107776, 256, 1)  # f32[r]
+    den = core.buffer('den', 'UB', 108032, 256, 1)  # f32[r]
+    max = core.buffer('max', 'UB', 108288, 256, 1)  # f32[r]
+    sum = core.buffer('sum', 'UB', 108544, 256, 1)  # f32[r]
     x_gm = core.tensor('x')
     y_gm = core.tensor('y')
     R = core.dim('R')
@@ -50,11 +50,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'MTE2', 'V', 5)
     core.set_flag(0, 'V', 'MTE2', 5)
     core.set_flag(0, 'MTE3', 'V', 1)
-    for program in core.programs(0, block, (R + 63) // 64, blocks):  # grid r in R by BR
+    for program in core.programs(0, block, (R + 31) // 32, blocks):  # grid r in R by BR
         core.barrier(0, 'V')
         core.barrier(0, 'MTE2')
-        r_start = program * 64
-        r_size = core.same(least(64, (R - r_start)))
+        r_start = program * 32
+        r_size = core.same(least(32, (R - r_start)))
         r_pitch = ((r_size + 7) // 8) * 8
         core.fill(25, top(F32), -inf, r_pitch)
         core.fill(26, den(F32), 0.0, r_pitch)
@@ -62,9 +62,9 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.wait_flag(0, 'MTE2', 'V', 5)
         core.wait_flag(0, 'V', 'MTE2', 5)
         core.wait_flag(0, 'MTE3', 'V', 1)
-        for n_start in core.loop(31, 0, N, 128):  # for n in N by BN
+        for n_start in core.loop(31, 0, N, 256):  # for n in N by BN
             core.barrier(0, 'V')
-            n_size = least(128, (N - n_start))
+            n_size = least(256, (N - n_start))
             n_pitch = ((n_size + 7) // 8) * 8
             core.wait_flag(0, 'V', 'MTE2', n_turn % 2)
             core.copy_in(28, x(F32, 0, n_turn % 2), x_gm(n_start + (r_start * N)), (r_size,), (N,), (n_pitch,), n_size, 0.0)
@@ -99,9 +99,9 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.wait_flag(0, 'MTE2', 'V', 4)
         core.wait_flag(0, 'V', 'MTE3', 1)
         core.wait_flag(0, 'V', 'MTE2', 4)
-        for n_2_start in core.loop(33, 0, N, 128):  # for n in N by BN
+        for n_2_start in core.loop(33, 0, N, 256):  # for n in N by BN
             core.barrier(0, 'V')
-            n_2_size = least(128, (N - n_2_start))
+            n_2_size = least(256, (N - n_2_start))
             n_2_pitch = ((n_2_size + 7) // 8) * 8
             core.wait_flag(0, 'V', 'MTE2', 2 + (n_2_turn % 2))
             core.copy_in(33, x_2(F32, 0, n_2_turn % 2), x_gm(n_2_start + (r_start * N)), (r_size,), (N,), (n_2_pitch,), n_2_size, 0.0)

@@ -33,22 +33,22 @@ __aicore__ inline void VectorCore(GM_ADDR part_address, GM_ADDR y_address, GM_AD
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 133120);
+    pipe.InitBuffer(ub_buffer, 135168);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area part_2{ub[0], 65536};  // 2 x 65536 bytes, f32[p, n]
-    const Area acc{ub[131072], 1024};  // 1024 bytes, f32[n]
-    const Area sum{ub[132096], 1024};  // 1024 bytes, f32[n]
+    const Area acc{ub[131072], 2048};  // 2048 bytes, f32[n]
+    const Area sum{ub[133120], 2048};  // 2048 bytes, f32[n]
 
     int32_t p_turn = 0;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
     // grid n in N by BN
-    for (int32_t program = block; program < (N + 255) / 256; program += blocks) {
+    for (int32_t program = block; program < (N + 511) / 512; program += blocks) {
         PipeBarrier<PIPE_V>();
-        const int32_t n_start = program * 256;
-        const int32_t n_size = tdsl::Min(256, N - n_start);
+        const int32_t n_start = program * 512;
+        const int32_t n_size = tdsl::Min(512, N - n_start);
         const int32_t n_pitch = tdsl::FloorDiv(n_size + 7, 8) * 8;
         WaitFlag<HardEvent::MTE3_V>(0);
         // layer_norm_backward.tile:27: var acc: f32[n] = 0
@@ -56,9 +56,9 @@ __aicore__ inline void VectorCore(GM_ADDR part_address, GM_ADDR y_address, GM_AD
         PipeBarrier<PIPE_V>();
         // layer_norm_backward.tile:29: acc += sum(part[p, n] over p)
         // for p in P by BP
-        for (int32_t p_start = 0; p_start < P; p_start += 64) {
+        for (int32_t p_start = 0; p_start < P; p_start += 32) {
             PipeBarrier<PIPE_V>();
-            const int32_t p_size = tdsl::Min(64, P - p_start);
+            const int32_t p_size = tdsl::Min(32, P - p_start);
             WaitFlag<HardEvent::V_MTE2>(p_turn % 2);
             tdsl::CopyIn(At<float>(part_2, 0, p_turn % 2), part[n_start + int64_t(p_start) * N], n_size, 0.0f, Axis{p_size, N, n_pitch});
             SetFlag<HardEvent::MTE2_V>(p_turn % 2);

@@ -30,7 +30,7 @@ int64_t BlockCount(int64_t P, int64_t N) {
     (void)P;
     (void)N;
     const int64_t cores = CoreCount();
-    const int64_t programs = (N + 255) / 256;
+    const int64_t programs = (N + 511) / 512;
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 

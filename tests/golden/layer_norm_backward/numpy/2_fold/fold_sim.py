@@ -9,21 +9,21 @@ from tiledsl.simulator.vocabulary import F32, full, least  # noqa: E501
 
 def programs(core):  # type: ignore[no-untyped-def]
     N = core.dim('N')
-    return (N + 255) // 256
+    return (N + 511) // 512
 
 
 def vector_sizes(core):  # type: ignore[no-untyped-def]
     N = core.dim('N')
     program = core.program
-    n_start = program * 256
-    n_size = least(256, (N - n_start))
+    n_start = program * 512
+    n_size = least(512, (N - n_start))
     return [n_size]
 
 
 def vector(core):  # type: ignore[no-untyped-def]
     part = core.buffer('part', 'UB', 0, 65536, 2)  # f32[p, n]
-    acc = core.buffer('acc', 'UB', 131072, 1024, 1)  # f32[n]
-    sum = core.buffer('sum', 'UB', 132096, 1024, 1)  # f32[n]
+    acc = core.buffer('acc', 'UB', 131072, 2048, 1)  # f32[n]
+    sum = core.buffer('sum', 'UB', 133120, 2048, 1)  # f32[n]
     part_gm = core.tensor('part')
     y_gm = core.tensor('y')
     P = core.dim('P')
@@ -34,17 +34,17 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, (N + 255) // 256, blocks):  # grid n in N by BN
+    for program in core.programs(0, block, (N + 511) // 512, blocks):  # grid n in N by BN
         core.barrier(0, 'V')
-        n_start = program * 256
-        n_size = core.same(least(256, (N - n_start)))
+        n_start = program * 512
+        n_size = core.same(least(512, (N - n_start)))
         n_pitch = ((n_size + 7) // 8) * 8
         core.wait_flag(0, 'MTE3', 'V', 0)
         core.fill(27, acc(F32), 0.0, n_pitch)
         core.barrier(0, 'V')
-        for p_start in core.loop(29, 0, P, 64):  # for p in P by BP
+        for p_start in core.loop(29, 0, P, 32):  # for p in P by BP
             core.barrier(0, 'V')
-            p_size = least(64, (P - p_start))
+            p_size = least(32, (P - p_start))
             core.wait_flag(0, 'V', 'MTE2', p_turn % 2)
             core.copy_in(29, part(F32, 0, p_turn % 2), part_gm(n_start + (p_start * N)), (p_size,), (N,), (n_pitch,), n_size, 0.0)
             core.set_flag(0, 'MTE2', 'V', p_turn % 2)
