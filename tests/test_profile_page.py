@@ -176,3 +176,26 @@ def test_the_memory_map_tells_what_lives_where(shown: Browser) -> None:
     )
     shown.point("memory", int(place[0]), int(place[1]))
     assert f"({int(place[2]):,})" in shown.ask("document.getElementById('tip').textContent")
+
+
+def test_an_op_has_a_page_with_all_its_launches(browser: Browser, tmp_path: Path) -> None:
+    source = tmp_path / "pair.tile"
+    source.write_text(
+        "kernel scaled(x: f32[N]) -> (y: f32[N]):\n    grid i in N by B\n    y[i] = x[i] * 2\n\n"
+        "kernel raised(x: f32[N]) -> (y: f32[N]):\n    grid i in N by B\n    y[i] = x[i] + 1\n\n"
+        "op both(x: f32[N]) -> (y: f32[N]):\n    temp t: f32[N]\n    scaled(x) -> (t)\n"
+        "    raised(t) -> (y)\n",
+        encoding="utf-8",
+    )
+    given: dict[str, object] = {"x": np.zeros(50_000, np.float32)}
+    kernel = tiledsl.load(source)["both"]
+    path = tmp_path / "both.html"
+    shown = profile(kernel, given, Setting(), {}, {}, trials=False).shown()
+    path.write_text(page(shown), encoding="utf-8")
+    browser.open(path)
+    assert browser.ask("document.getElementById('launch').options.length") == 2
+    heads = browser.ask(
+        "[0, 1].map(i => { show(i); return document.getElementById('head').textContent; })"
+    )
+    assert heads[0].startswith("scaled on")
+    assert heads[1].startswith("raised on")
