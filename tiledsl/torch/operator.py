@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch._library.custom_ops import CustomOpDef
@@ -19,7 +19,7 @@ from tiledsl.torch.sizes import solve
 from tiledsl.torch.tensors import element_type, to_numpy, to_torch, torch_type
 from tiledsl.types import DTYPES, DType
 
-Outputs = torch.Tensor | tuple[torch.Tensor, ...] | None
+Outputs: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...] | None
 
 
 def register(

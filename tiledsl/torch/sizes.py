@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -13,10 +13,10 @@ from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number, Unknown
 from tiledsl.runtime.launch import expected, linear
 
-Size = int | torch.SymInt
+Size: TypeAlias = int | torch.SymInt
 _LEAST: Any = torch.sym_min
 _GREATEST: Any = torch.sym_max
-Value = Any  # a number, or a symbol that behaves as one
+Value: TypeAlias = Any  # a number, or a symbol that behaves as one
 
 
 @dataclass(slots=True)
