@@ -91,6 +91,8 @@ def trace(
     scalars: Mapping[str, Number],
     chip: Chip,
     cores: int | None = None,
+    *,
+    bypass: frozenset[str] = frozenset(),
 ) -> Trace:
     """Count the cycles of ``program`` and return the record; nothing is computed."""
     recorders: list[Recorder] = []
@@ -100,7 +102,8 @@ def trace(
         return recorders[-1]
 
     runnable, launch = load(program), prepare(program, arrays, dims, scalars)
-    timing = measure(runnable, launch, chip, classes(runnable, launch), cores, make=make)
+    groups = classes(runnable, launch)
+    timing = measure(runnable, launch, chip, groups, cores, bypass=bypass, make=make)
     recorders = [r for r in recorders if any(r.tally is tally for tally in timing.tallies)]
     return Trace(
         program,
