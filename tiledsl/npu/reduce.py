@@ -1,7 +1,6 @@
 """Reductions on the vector unit, axis by axis."""
 
 from dataclasses import replace
-from math import prod
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
@@ -92,7 +91,7 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
     vectors = Vectors(frame)
     inner = source.axes[-1]
     outer = source.axes[:-1]
-    most = prod(map(frame.limit, outer))
+    most = frame.limit(outer[-1]) if outer else 1
     partial = frame.elements(source.axes[-1:]) // 32 + 256
     scratch = frame.buffer("scratch", npu.Memory.UB, 256 * most + partial * source.dtype.size)
     room = npu.Ref(scratch.buffer, source.dtype)
