@@ -88,7 +88,7 @@ def _bound(w: Writer, dice: Dice) -> str:
 
 def windows(dice: Dice) -> Sample:
     """Affine indices: strides, windows, reversals, diagonals."""
-    w = Writer(dice, dice.integer(1, 2))
+    w = Writer(dice, dice.integer(1, 2), widest=16)
     names = ["b"] if dice.flip() else []
     if names:
         w.range("b", ("one", "tile"), 5)

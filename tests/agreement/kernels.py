@@ -14,6 +14,7 @@ def elementwise(dice: Dice) -> Sample:
     rank = dice.integer(1, 3)
     w = Writer(dice, dice.integer(1, 3), wild=dice.one_in(6))
     names = ["m", "n", "k"][:rank]
+    w.widest = 16 if rank == 3 else 48
     most = {1: 130, 2: 65, 3: 17}[rank]
     for number, name in enumerate(names):
         forms: tuple[str, ...] = ("tile", "tile", "span")
@@ -40,6 +41,7 @@ def loops(dice: Dice) -> Sample:
     """Loops that fold tiles into state, and a second loop that uses it."""
     w = Writer(dice, dice.integer(1, 3), wild=dice.one_in(6))
     outer = ["m", "d"][: dice.integer(1, 2)]
+    w.widest = 16 if len(outer) == 2 else 48
     for name in outer:
         w.range(name, ("tile", "tile", "one", "span"), 33 if len(outer) == 1 else 13)
     n = w.range("n", ("tile", "tile", "tile", "one"), 130 if len(outer) == 1 else 48)

@@ -65,6 +65,7 @@ class Writer:
     tile_names: list[str] = field(default_factory=list)
     bound: int = 0
     wild: bool = False
+    widest: int = 48
 
     def range(
         self, name: str, forms: tuple[str, ...], most: int, least: int = 0, fixed: int = 0
@@ -91,7 +92,7 @@ class Writer:
     def by(self, name: str) -> str:
         """Draw what follows ``by``."""
         if self.dice.one_in(3):
-            return str(self.dice.pick(TILES))
+            return str(min(self.dice.pick(TILES), self.widest))
         self.tile_names.append(f"B{name.upper()}")
         return self.tile_names[-1]
 
