@@ -52,6 +52,19 @@ kernel stray_bwd(dy: f32[*R, N]) -> (dz: f32[*R, N]):
     grid r in R by BR, n in N by BN
     dz[r, n] = dy[r, n]
 
+kernel cube(x: f32[N]) -> (y: f32[N]):
+    grid n in N by BN
+    y[n] = x[n] * x[n] * x[n]
+
+kernel cube_bwd(x: f32[N], dy: f32[N]) -> (dx: f32[N]):
+    grid n in N by BN
+    dx[n] = 3 * x[n] * x[n] * dy[n]
+
+kernel cube_bwd_bwd(x: f32[N], dy: f32[N], gdx: f32[N]) -> (grad_x: f32[N], grad_dy: f32[N]):
+    grid n in N by BN
+    grad_x[n] = 6 * x[n] * dy[n] * gdx[n]
+    grad_dy[n] = 3 * x[n] * x[n] * gdx[n]
+
 kernel pooled(x: f32[M], const k: i32 = 2) -> (y: f32[P]):
     where P == M // k, k >= 1
     grid p in P by BP
@@ -243,6 +256,31 @@ def test_a_kernel_takes_the_arrays_of_others() -> None:
     torch.testing.assert_close(scaled, 2 * normal(5))  # updated where it lies
 
 
+def test_an_exporter_from_before_versions_is_read_only() -> None:
+    class Old:
+        def __init__(self, array: Any) -> None:
+            self.array = array
+
+        def __dlpack__(self) -> object:
+            return self.array.__dlpack__()
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 1, 0
+
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2]
+    taken = as_array("x", Old(array), "f32[N]")
+    assert taken.ctypes.data == array.ctypes.data
+    assert taken.tolist() == array.tolist()
+    with pytest.raises(tiledsl.ArgumentError, match=r"y: is updated in place, but .* read-only"):
+        library("optimizer")["axpy_inplace"](array[0], Old(array[1]), 1.0)
+
+
+def test_a_second_gradient(own: Mapping[str, Any]) -> None:
+    register(own["cube_bwd"], backward=own["cube_bwd_bwd"])
+    op = register(own["cube"], backward=own["cube_bwd"])
+    assert torch.autograd.gradgradcheck(op, (normal(3, dtype=torch.float64, grad=True),))
+
+
 def test_memory_that_cannot_be_taken_is_said() -> None:
     with pytest.raises(tiledsl.ArgumentError, match=r"x: its memory .* require gradient"):
         as_array("x", normal(3, grad=True), "f32[N]")
@@ -286,7 +324,7 @@ def test_the_way_to_a_gpu() -> None:
     wanted = kernel.run({"x": x, "w": w, "dy": dy, "eps": 1e-5}).outputs
     from tiledsl.torch.operator import _Operator
 
-    graph = _Operator(kernel, "sim", {}, {}, {}).call((), given).graph
+    graph = _Operator(kernel, "sim", {}, {}, {}, "").call((), given).graph
     dx, dw = gpu.run(kernel, graph, given, {}, {})
     torch.testing.assert_close(dx, to_torch(wanted["dx"]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(dw, to_torch(wanted["dw"]), rtol=1e-4, atol=1e-5)

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     help="A tile size, element type, dim (which pins it) or const parameter.",
 )
 @click.option("--dump-ir", "stage", metavar="STAGE", help="Print a stage and write nothing.")
+@click.option(
+    "--fallback",
+    type=click.Choice(["numpy"]),
+    help="Make a module that runs a kernel in NumPy where a target cannot do it.",
+)
 @click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are looked for.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not list the files.")
 def build(
@@ -35,6 +40,7 @@ def build(
     output: str,
     pairs: tuple[str, ...],
     stage: str | None,
+    fallback: str | None,
     search: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -43,7 +49,8 @@ def build(
     Generics without --set take their first type. STAGE is tree, ir, after:PASS or
     program.
     """
-    from tiledsl.driver import TARGETS, load
+    from tiledsl.cli.fallback import NumpyModule
+    from tiledsl.driver import TARGETS, load_checked
 
     path, name = file_and_kernel(file)
     for target in targets:
@@ -51,8 +58,9 @@ def build(
             raise click.ClickException(f"no target `{target}`; there are {', '.join(TARGETS)}")
     if not targets and stage is None:
         raise click.ClickException(f"give --target; there are {', '.join(TARGETS)}")
-    module = load(path, search=search)
-    kernels = chosen(module, name)
+    folders = tuple(map(Path, search))
+    module, found = load_checked(path, search=folders)
+    kernels = chosen(found, name)
     jobs = list(_jobs(kernels, parse(pairs)))
     if stage is not None:
         for kernel, settings in jobs:
@@ -67,6 +75,7 @@ def build(
                 consts={n: _number(n, v) for n, v in settings.parameters.items()},
                 dims=settings.dims,
                 tiles=settings.tiles,
+                fallback=NumpyModule(module, folders) if fallback else None,
             )
             written = write_tree(
                 Path(output), {f"{target}/{kernel.name}/{n}": text for n, text in files.items()}

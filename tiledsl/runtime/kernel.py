@@ -1,9 +1,10 @@
 """Kernels that are called on NumPy arrays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tiledsl.diagnostics import CompileError, Diagnostic
 from tiledsl.ir import Binding, OpGraph, Tensor
 from tiledsl.ir import Kernel as KernelIR
 from tiledsl.ops.registry import Array
@@ -11,9 +12,13 @@ from tiledsl.runtime.binding import Header, arguments, first_binding, specialise
 from tiledsl.runtime.devices import Compiled, Run, run_on, target_of
 from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number, evaluate
+from tiledsl.runtime.fallback import NUMPY, refused, run_in_numpy
 from tiledsl.runtime.launch import Launch, allocate, prepare
 from tiledsl.syntax import tree
 from tiledsl.types import DType
+
+# Returns the files of a kernel that a target cannot do, for the reason given.
+Fallback = Callable[[KernelIR, Diagnostic], dict[str, str]]
 
 
 class Compiler(Protocol):
@@ -129,19 +134,24 @@ class Kernel:
         dims: Mapping[str, int] | None = None,
         tiles: Mapping[str, int] | None = None,
         hazards: bool = False,
+        fallback: str = "",
     ) -> Result:
-        """Run on ``device``: ``sim``, ``ascend-host``, ``cuda-host`` or ``cuda``.
+        """Run on ``device``: ``sim``, ``ascend-host``, ``cuda-host``, ``cuda``, or ``numpy``.
 
         ``chip`` is the target, where it is not the device's usual one. ``types`` and ``dims`` name
         what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all, as
         far as they fit. With ``hazards`` the simulator also looks for missing flags and the like.
+        With ``fallback="numpy"`` a kernel that the target cannot do runs in NumPy, which the
+        result's report says.
         """
         given = (
             arguments(self.header, (), args)
             if isinstance(args, Mapping)
             else arguments(self.header, args, {})
         )
-        return self._run(given, device, chip, types or {}, dims or {}, tiles or {}, hazards=hazards)
+        return self._run(
+            given, device, chip, types, dims, tiles, hazards=hazards, fallback=fallback
+        )
 
     def build(
         self,
@@ -151,21 +161,24 @@ class Kernel:
         consts: Mapping[str, Number] | None = None,
         dims: Mapping[str, int] | None = None,
         tiles: Mapping[str, int] | None = None,
+        fallback: Fallback | None = None,
     ) -> dict[str, str]:
         """Return the files for ``target`` by name.
 
         A generic that ``types`` does not name takes its first choice; ``dims`` are pinned. The
-        files of an op are in one folder a step.
+        files of an op are in one folder a step. ``fallback`` gives the files of a kernel that the
+        target cannot do.
         """
         binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
-        compiled = self.compiled(graph, target, tiles or {})
+        _know_tiles(graph, tiles or {})
         if isinstance(graph, KernelIR):
-            return self._compiler.emit(compiled[0])
+            return self._built(graph, target, tiles or {}, fallback)
         files: dict[str, str] = {}
-        for number, step in enumerate(compiled, 1):
+        for number, step in enumerate(graph.steps, 1):
             folder = f"{number}_{step.kernel.name}"
-            files |= {f"{folder}/{n}": text for n, text in self._compiler.emit(step).items()}
+            built = self._built(step.kernel, target, tiles or {}, fallback)
+            files |= {f"{folder}/{n}": text for n, text in built.items()}
         return files
 
     def instance(self, binding: Binding) -> KernelIR | OpGraph:
@@ -198,17 +211,41 @@ class Kernel:
         tiles: Mapping[str, int] | None = None,
         *,
         hazards: bool = False,
+        fallback: str = "",
     ) -> Result:
-        target = target_of(device, chip)
+        if fallback not in ("", NUMPY):
+            raise ArgumentError(f"fallback: expected {NUMPY}, got {fallback!r}")
+        target = "" if device == NUMPY else target_of(device, chip)
         graph = self.instance(specialise(self.header, given, types or {}))
         launch = prepare(graph, given, dims or {})
         _know_tiles(graph, tiles or {})
         runs: list[Run] = []
         for kernel, inner in steps(graph, launch):
-            compiled = self._compile(kernel, target, tiles or {})
+            if device == NUMPY:
+                runs.append(run_in_numpy(kernel, inner))
+                continue
+            try:
+                compiled = self._compile(kernel, target, tiles or {})
+            except CompileError as error:
+                reason = refused(error)
+                if not fallback or reason is None:
+                    raise
+                runs.append(run_in_numpy(kernel, inner, reason))
+                continue
             runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))
         launch.finish()
         return Result(launch.outputs, tuple(runs))
+
+    def _built(
+        self, kernel: KernelIR, target: str, tiles: Mapping[str, int], fallback: Fallback | None
+    ) -> dict[str, str]:
+        try:
+            return self._compiler.emit(self._compile(kernel, target, tiles))
+        except CompileError as error:
+            reason = refused(error)
+            if fallback is None or reason is None:
+                raise
+            return fallback(kernel, reason)
 
     def _compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
         own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}

@@ -1,7 +1,7 @@
 """One kernel as one operator: its schema, what runs it, its shapes, its gradient."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -19,6 +19,7 @@ from tiledsl.torch.sizes import solve
 from tiledsl.torch.tensors import element_type, to_numpy, to_torch, torch_type
 from tiledsl.types import DTYPES, DType
 
+_DEFINED: dict[str, Kernel] = {}  # what `torch.ops.tiledsl` has now
 Outputs: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...] | None
 
 
@@ -30,23 +31,28 @@ def register(
     types: Mapping[str, str] | None = None,
     dims: Mapping[str, int] | None = None,
     tiles: Mapping[str, int] | None = None,
+    fallback: str = "",
 ) -> Any:
     """Make ``kernel`` the operator `torch.ops.tiledsl.NAME` and return it.
 
     Tensors on the host run on ``device``: ``sim``, ``ascend-host`` or ``cuda-host``; those on a
     GPU run there, on the current stream. ``types`` and ``dims`` name what the arguments do not
-    show; ``tiles`` sets tile sizes.
+    show; ``tiles`` sets tile sizes; with ``fallback="numpy"`` a kernel that the host's device
+    cannot do runs in NumPy.
 
     ``backward`` is the kernel of the gradient. Its parameters are found by name: a parameter or an
     output of ``kernel``, or ``dY`` (also ``gY`` or ``grad_Y``), the gradient of the output ``Y``;
     its output ``dX`` is the gradient of the parameter ``X``.
     """
-    operator = _Operator(kernel, device, dict(types or {}), dict(dims or {}), dict(tiles or {}))
+    operator = _Operator(
+        kernel, device, dict(types or {}), dict(dims or {}), dict(tiles or {}), fallback
+    )
     plan = gradients.plan_of(kernel, backward) if backward is not None else None
     defined = operator.define()
     if backward is not None and plan is not None:
-        inner = _Operator(backward, device, operator.types_of(backward), {}, {})
-        inner.define()
+        inner = _Operator(backward, device, operator.types_of(backward), {}, {}, fallback)
+        if _DEFINED.get(backward.name) is not backward:  # which may have a gradient of its own
+            inner.define()
         gradients.attach(defined, kernel, plan, getattr(torch.ops.tiledsl, backward.name))
     return getattr(torch.ops.tiledsl, kernel.name)
 
@@ -60,11 +66,7 @@ class _Operator:
     types: dict[str, str]
     dims: dict[str, int]
     tiles: dict[str, int]
-    names: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        names = tuple(param.name for param in self.kernel.params)
-        object.__setattr__(self, "names", names)
+    fallback: str
 
     def types_of(self, backward: Kernel) -> dict[str, str]:
         """Return the element types that are set and that the other kernel has, too."""
@@ -82,6 +84,7 @@ class _Operator:
         )
         defined.register_kernel("cuda")(self.on_gpu)
         defined.register_fake(self.fake)
+        _DEFINED[self.kernel.name] = self.kernel
         return defined
 
     def on_host(self, *args: object, **named: object) -> Outputs:
@@ -94,7 +97,12 @@ class _Operator:
             found = run_in_f64(call.graph, given, self.dims)
         else:
             found = self.kernel.run(
-                given, device=self.device, types=self.types, dims=self.dims, tiles=self.tiles
+                given,
+                device=self.device,
+                types=self.types,
+                dims=self.dims,
+                tiles=self.tiles,
+                fallback=self.fallback,
             ).outputs
         return _unwrapped([to_torch(found[t.name]) for t in call.graph.outputs])
 
