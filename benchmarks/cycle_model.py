@@ -139,7 +139,7 @@ def _figures(rows: Sequence[Row]) -> str:
     a = np.array([row.measured for row in rows])
     b = np.array([row.predicted or 0.0 for row in rows])
     ranks = [np.argsort(np.argsort(x, kind="stable"), kind="stable") for x in (a, b)]
-    rank = float(np.corrcoef(np.stack(ranks))[0, 1]) if len(rows) > 2 else 1.0
+    rank = float(np.atleast_2d(np.corrcoef(np.stack(ranks)))[0, 1]) if len(rows) > 2 else 1.0
     return f"{len(rows)} | {errors.mean():.1%} | {np.median(errors):.1%} | {rank:.3f}"
 
 

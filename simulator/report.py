@@ -99,6 +99,7 @@ def simulate(
     *,
     hazards: bool = False,
     cores: int | None = None,
+    bypass: frozenset[str] = frozenset(),
 ) -> Simulation:
     """Run ``program`` on ``arrays``, in place, and count its cycles on ``chip``.
 
@@ -114,7 +115,7 @@ def simulate(
         found = check_launch(runnable, launch)
         if found:
             raise HazardError(found)
-    timing = measure(runnable, launch, chip, groups, cores)
+    timing = measure(runnable, launch, chip, groups, cores, bypass=bypass)
     marks = marks_of(launch) if hazards else None
     run_values(runnable, launch, groups, marks)
     if marks is not None:

@@ -153,7 +153,8 @@ def compile_kernel(
     chip = load_chip(NUMPY_CHIP if target == "numpy" else target)
     plan = plan_for(schedules, kernel, chip.name, tiles)
     kernel, plan = npu.fit(kernel, chip, plan)
-    return Compiled(kernel, target, plan.tiles, npu.lower(kernel, chip, plan))
+    program = npu.lower(kernel, chip, plan)
+    return Compiled(kernel, target, plan.tiles, program, plan.cores, plan.bypass)
 
 
 def emit(compiled: "Compiled") -> dict[str, str]:

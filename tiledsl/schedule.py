@@ -14,6 +14,8 @@ class Plan:
 
     ``depths`` gives the number of buffers in flight for the loop over a range (``pipeline k depth
     2``; the grid's last range stands for the loop over programs). ``cores`` limits the blocks.
+    ``swizzle`` (``swizzle m, n by 4``) is the order of a grid's last two ranges: 4 tiles of m go
+    through all of n together. ``bypass`` names tensors that a cache is not to keep.
     ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
@@ -25,6 +27,7 @@ class Plan:
     cores: int | None = None
     swizzle: tuple[tuple[str, ...], int] | None = None
     flexible: Mapping[str, int] = field(default_factory=dict)
+    bypass: frozenset[str] = frozenset()
 
 
 def plan_for(
@@ -41,6 +44,7 @@ def plan_for(
     depths: dict[str, int] = {}
     cores: int | None = None
     swizzle: tuple[tuple[str, ...], int] | None = None
+    bypass: frozenset[str] = frozenset()
     for line in best.directives if best else ():
         match line:
             case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
@@ -55,6 +59,8 @@ def plan_for(
                 cores = int(count)
             case tree.Directive(word="swizzle", names=names, argument=tree.Number(value=by)):
                 swizzle = (tuple(n.id for n in names), int(by))
+            case tree.Directive(word="bypass", names=names):
+                bypass |= {n.id for n in names}
             case _:
                 pass
     soft: frozenset[str] = frozenset()
@@ -63,7 +69,7 @@ def plan_for(
         soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
-    return Plan(known, soft, depths, cores, swizzle)
+    return Plan(known, soft, depths, cores, swizzle, bypass=bypass)
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

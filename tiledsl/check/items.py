@@ -221,10 +221,13 @@ class _Parts:
     loops: dict[str, None] = field(default_factory=dict)
     spans: dict[str, None] = field(default_factory=dict)
     values: dict[str, None] = field(default_factory=dict)
+    tensors: dict[str, None] = field(default_factory=dict)
 
 
 def _parts(module: Module, kernel: tree.Kernel) -> _Parts:
     parts = _Parts(kernel.name.id)
+    tensors = [p.name.id for p in (*kernel.params, *kernel.outputs) if p.type.dims is not None]
+    parts.tensors.update(dict.fromkeys(tensors))
     known = {*_dims(kernel), *(p.name.id for p in kernel.params), *module.consts}
     for node in walk(kernel.body):
         match node:
@@ -286,6 +289,8 @@ def _nameable(parts: _Parts, word: str) -> tuple[str, dict[str, None]]:
     match word:
         case "swizzle":
             return "grid range", parts.grid
+        case "bypass":
+            return "tensor", parts.tensors
         case "unroll" | "skew":
             return "loop", parts.loops
         case "place":

@@ -63,7 +63,7 @@ class Core:
         shape = shared.shape
         self.frame = Frame(
             shape.grid, shape.chip.name, shared.plan.tiles, shape.granule, shape.rank, split,
-            shape.chip.cube_types, core is npu.Core.UNIFIED,
+            shape.chip.cube_types, core is npu.Core.UNIFIED, shared.plan.swizzle,
         )  # fmt: skip
         for name, (axis, span) in growing_rows(shape).items() if shared.plan.flexible else ():
             if name in shared.plan.flexible:

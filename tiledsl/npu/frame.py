@@ -103,6 +103,7 @@ class Frame:
     split: Axis | None = None
     products: tuple[str, ...] = ()
     unified: bool = False
+    swizzle: tuple[tuple[str, ...], int] | None = None
     steps: list[npu.Step] = field(default_factory=list)
     buffers: dict[str, npu.Buffer] = field(default_factory=dict)
     owners: dict[str, Loop] = field(default_factory=dict)
@@ -289,11 +290,17 @@ class Frame:
             if axis in self.flexible and rows is not None:
                 self.let(f"{self.local[axis]}_tile", rows)
         self.tile_known = True
+        swizzled: dict[Axis, Scalar] = {}
+        if self.swizzle is not None and self.swizzle[0] == tuple(a.name for a in self.grid[-2:]):
+            swizzled, rest = self._swizzled(self.grid[-2], self.grid[-1], self.swizzle[1])
         for axis in reversed(self.grid):
-            count = self._count(axis)
-            last = axis is self.grid[0]
-            number = rest if last else apply("mod", rest, count)
-            rest = apply("floordiv", rest, count)
+            if axis in swizzled:
+                number = swizzled[axis]
+            else:
+                count = self._count(axis)
+                last = axis is self.grid[0]
+                number = rest if last else apply("mod", rest, count)
+                rest = apply("floordiv", rest, count)
             lo, tile, name = self.scalar(axis.lo), self.tile_rows(axis), self.local[axis]
             if tile is None:
                 self.let(name, add(lo, number))
@@ -312,6 +319,24 @@ class Frame:
                 size = maximum(minimum(sub(Local(f"{name}_rows"), skip), half), ZERO)
             self.let(f"{name}_size", size)
             self.let(f"{name}_pitch", round_up(Local(f"{name}_size"), self.granule))
+
+    def _swizzled(self, rows: Axis, cols: Axis, by: int) -> tuple[dict[Axis, Scalar], Scalar]:
+        """Return the tiles of two ranges where ``by`` rows go through all columns together.
+
+        And what is left of the program's number for the ranges before them.
+        """
+        high, wide = self._count(rows), self._count(cols)
+        program: Scalar = Local("program")
+        number = self.let("tile_number", apply("mod", program, mul(high, wide)))
+        whole = mul(wide, by)
+        first = self.let("tile_first", mul(apply("floordiv", number, whole), by))
+        group = self.let("tile_group", minimum(integer(by), sub(high, first)))
+        inside = self.let("tile_inside", apply("mod", number, whole))
+        found = {
+            rows: add(first, apply("mod", inside, group)),
+            cols: apply("floordiv", inside, group),
+        }
+        return found, apply("floordiv", program, mul(high, wide))
 
     @contextmanager
     def loop(self, axis: Axis, depth: int, note: str) -> Iterator[None]:

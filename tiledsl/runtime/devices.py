@@ -27,12 +27,18 @@ DEVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A kernel with its tile sizes, lowered for one target."""
+    """A kernel with its tile sizes, lowered for one target.
+
+    ``cores`` and ``bypass`` are what its schedule says about the launch: how many blocks at most,
+    and which tensors L2 is not to keep.
+    """
 
     kernel: Kernel = field(repr=False)
     target: str
     tiles: Mapping[str, int]
     program: "NpuProgram | GpuProgram" = field(repr=False)
+    cores: int | None = None
+    bypass: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,10 @@ def _simulate(job: Job) -> Run:
     chip = load(job.compiled.target)
     name = job.compiled.kernel.name
     try:
-        result = simulate(program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards)
+        result = simulate(
+            program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards,
+            cores=job.compiled.cores, bypass=job.compiled.bypass,
+        )  # fmt: skip
     except (DeadlockError, HazardError, OutOfPlaceError) as fault:
         raise DeviceError(f"{name}: {fault}") from fault
     return Run(name, round(result.cycles), float(result.microseconds), result.report())

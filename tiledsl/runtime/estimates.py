@@ -55,7 +55,7 @@ def estimate_kernel(
         dims=dims,
         scalars=numbers,
         arrays=tables_of(compiled.kernel),
-        cores=cores,
+        cores=cores or compiled.cores,
         warm=warm,
-        bypass=bypass,
+        bypass=bypass | compiled.bypass,
     )

@@ -207,7 +207,7 @@ def _parts(
     launch = prepare(graph, given, dims)
     pairs: Iterator[tuple[KernelIR, Launch]] = steps(graph, launch)
     for step, (_, inner) in zip(compiled, pairs, strict=True):
-        found = _traced(step, inner, setting.cores)
+        found = _traced(step, inner, setting.cores or step.cores)
         yield Part(found, figures(found), step.tiles)
 
 
@@ -216,7 +216,9 @@ def _traced(compiled: Compiled, launch: Launch, cores: int | None) -> Trace:
     assert isinstance(program, Program)
     arrays = launch.arrays | tables_of(compiled.kernel)
     chip = load(program.chip)
-    return trace(program, arrays, launch.dims, launch.scalars, chip, cores)
+    return trace(
+        program, arrays, launch.dims, launch.scalars, chip, cores, bypass=compiled.bypass
+    )
 
 
 def _near(found: Profile, setting: Setting) -> Iterator[Setting]:

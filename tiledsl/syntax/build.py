@@ -353,6 +353,10 @@ def _swizzle(
     return [tree.Directive(span, word, tuple(names), argument)]
 
 
+def _bypass(span: Span, word: str, names: list[tree.Name]) -> Lines:
+    return [tree.Directive(span, word, tuple(names), None)]
+
+
 def _amount(span: Span, word: str, argument: tree.Expr) -> Lines:
     return [tree.Directive(span, word, (), argument)]
 
@@ -446,6 +450,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "limits": _limits,
     "named": _named,
     "swizzle": _swizzle,
+    "bypass": _bypass,
     "amount": _amount,
     "size": tree.SetSize,
     "tune": tree.Tune,

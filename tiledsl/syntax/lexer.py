@@ -35,7 +35,7 @@ UNCLOSED = "_UNCLOSED"
 # The words of schedules and tests, and the `max=` of an update: a name everywhere else.
 _SCHEDULE = "tune", "pipeline", "depth", "swizzle", "unroll", "place", "cores", "warps", "split"
 _TEST = "given", "tolerance", "exact", "cycles", "fails", "on"
-SOFT = frozenset((*_SCHEDULE, "skew", *_TEST, "max", "min"))
+SOFT = frozenset((*_SCHEDULE, "skew", "bypass", *_TEST, "max", "min"))
 ITEMS = frozenset(
     ("import", "from", "const", "fn", "kernel", "op", "reference", "schedule", "test")
 )
