@@ -7,6 +7,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.scan import turn
+from tiledsl.npu.sort import best_position
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.ops import REDUCTIONS, Reduction
 from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, add, mul
@@ -19,7 +20,8 @@ def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     """Emit ``dst = reduction(source over axes)``; ``dst`` has the axes that are left."""
     row, vectors = statement.reduction, Vectors(frame)
     if row.name in ("argmax", "argmin"):
-        raise frame.cannot(statement.span, f"`{row.name}`")
+        best_position(frame, statement, source, dst)
+        return
     if row.name in ("any", "all"):
         _truth(frame, statement, source, dst)
         return

@@ -51,6 +51,27 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
         _deliver(frame, strip, result, count, rows, pitch, most)
 
 
+def best_position(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
+    """Emit ``argmax`` or ``argmin`` along the innermost range; 0 where there is nothing."""
+    vectors, axis = Vectors(frame), source.axes[-1]
+    if statement.axes != (axis,) or len(source.axes) > 2 or source.dtype.is_integer:
+        what = (
+            f"`{statement.reduction.name}` of {source.dtype} but along the innermost of two ranges"
+        )
+        raise frame.cannot(statement.span, what)
+    fold, last = ("max", -1.0) if statement.reduction.name == "argmax" else ("min", 1.0)
+    left = frame.tile("left", source.axes, F32)
+    vectors.cast(source, left)
+    best, at, place = (frame.tile(n, dst.axes, F32) for n in ("best", "best_at", "place"))
+    _reduce(frame, fold, left, best, Literal(last * float("inf"), F32))
+    first = _select(frame, left, best, _positions(frame, axis, source.axes), OUT)
+    _reduce(frame, "min", first, at, Literal(OUT, F32))
+    mask = frame.tile("mask", dst.axes, BOOL)
+    vectors.compare("lt", at, Literal(OUT, F32), mask)
+    vectors.select(mask, at, Literal(0.0, F32), place)
+    vectors.cast(place, dst)
+
+
 def _positions(frame: Frame, axis: Axis, axes: tuple[Axis, ...]) -> Tile:
     """Return the positions along ``axis`` in f32, over all of ``axes``."""
     vectors = Vectors(frame)
@@ -82,10 +103,16 @@ def _reduce(frame: Frame, op: str, source: Tile, dst: Tile, identity: Scalar) ->
 
 
 def _select(frame: Frame, left: Tile, best: Tile, place: Tile, other: float) -> Tile:
-    """Return the positions where ``left`` is ``best``, else ``other``."""
+    """Return the positions where ``left`` is ``best``, else ``other``.
+
+    Where the best is NaN, no element equals it: it is the NaN that is looked for.
+    """
     vectors = Vectors(frame)
     mask, found = frame.tile("mask", left.axes, BOOL), frame.tile("found", left.axes, F32)
+    odd = frame.tile("odd", left.axes, BOOL)
     vectors.compare("eq", left, best, mask)
+    vectors.compare("ne", left, left, odd)
+    vectors.mask_op("or", mask, odd, mask)
     vectors.select(mask, place, Literal(other, F32), found)
     return found
 
