@@ -60,6 +60,8 @@ def outputs(runnable: Runnable, launch: Launch, seed: int | None) -> dict[str, A
 class _ByAddress(Lanes):
     """Memories of one program in which buffers at one address are the same bytes."""
 
+    keeps_tiles = False
+
     def __init__(self) -> None:
         super().__init__(1)
         self.memories = {m: np.full((1, size), POISON, np.uint8) for m, size in _SIZES.items()}

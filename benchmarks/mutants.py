@@ -321,8 +321,8 @@ def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally]) -> str:
         "# Broken programs: what is found", "",
         f"`python benchmarks/mutants.py -o benchmarks/results/mutants.md`, {day}, {CHIP}.", "",
         f"**{whole.rate:.1%}** of {total} mutants that are not equivalent are caught; "
-        f"{whole.equivalent} more are equivalent: {ORDERS} other orders that their flags allow gave "
-        "the right outputs too.", "",
+        f"{whole.equivalent} more are equivalent: {ORDERS} other orders that their flags allow "
+        "gave the right outputs too.", "",
         f"Caught by: {by}.", "",
         *_table("change", tallies), "", *_table("program", programs), "", "## Survivors", "",
         *survivors, "",

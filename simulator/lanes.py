@@ -1,13 +1,16 @@
 """Memories of a class of programs: each array has one row for each program."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tiledsl.ops.registry import Array
-from tiledsl.simulator.places import Area, Place, Spot, Value, View, same
+from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
 from tiledsl.types import DType
+
+if TYPE_CHECKING:
+    from tiledsl.simulator.tiles import Tile
 
 POISON = 0x5A  # what memory holds before it is written; as f32 1.5e16, as bf16 and f16 odd too
 
@@ -28,9 +31,14 @@ class Lanes:
     buffers share bytes is seen by `tiledsl.simulator.hazards`, which works with addresses.
     """
 
+    keeps_tiles = True
+
     def __init__(self, count: int, kept: "Lanes | None" = None) -> None:
         self.count = count
         self.arrays: dict[str, Array] = kept.arrays if kept else {}
+        # See `tiledsl.simulator.tiles`: matrices by buffer and first byte, and tensors as f32.
+        self.tiles: dict[str, dict[int, Tile]] = {}
+        self.wide: dict[str, GlobalArea | None] = kept.wide if kept else {}
 
     def open(self, area: Area) -> None:
         """Make room for a buffer; what a chunk before had there is used again."""
@@ -53,6 +61,8 @@ class Lanes:
     def window(self, place: Place, shape: Sequence[int], strides: Sequence[int]) -> Array:
         """Return elements by shape and strides (in elements), of each program."""
         area, dtype, start, end = place
+        if area.name in self.tiles:
+            self.write_tiles(area.name)
         size = dtype.size
         reach = size
         for n, stride in zip(shape, strides, strict=True):
@@ -67,6 +77,11 @@ class Lanes:
             (self.count, *shape), dtype.numpy, array, start - area.offset,
             (array.strides[0], *(s * size for s in strides)),
         )  # fmt: skip
+
+    def write_tiles(self, name: str) -> None:
+        """Write the bytes for which matrices stand in a buffer."""
+        for tile in self.tiles.pop(name).values():
+            tile.write()
 
 
 def windows(

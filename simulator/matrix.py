@@ -3,6 +3,8 @@
 L1 holds Nz (blocks of C0 columns, each row-major), L0A Zz and L0B Zn fractals, L0C Nz of 16 x 16.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tiledsl.ops.registry import Array
@@ -11,6 +13,7 @@ from tiledsl.simulator.core import Line
 from tiledsl.simulator.halves import widen
 from tiledsl.simulator.lanes import round_up, windows
 from tiledsl.simulator.places import Place, Spot, Value, View, same
+from tiledsl.simulator.tiles import Tile, keep, loaded, tile_around, tile_at
 from tiledsl.types import DType
 
 _EXACT_K = (1 << 24) // (128 * 128)  # so many products of i8 are exact in f32
@@ -27,8 +30,15 @@ class CubeCore(VectorCore):
         rows, cols, c0 = same(rows), same(cols), 32 // dst.dtype.size
         if rows == 0 or cols == 0:
             return
+        high = same(dst_rows)
+        parts = loaded(self.lanes, self.launch, src, dst.dtype, (rows, cols), same(src_stride))
+        if parts is not None:
+            size = -(-cols // c0) * high * 32
+            write = partial(self._to_l1, dst, parts, high)
+            self._keep(dst, Tile(("nz", high), dst.start, size, parts, write))
+            return
         blocks = -(-cols // c0)
-        strides = (same(dst_rows) * c0, c0, 1)
+        strides = (high * c0, c0, 1)
         into = self.lanes.window(dst, (blocks, rows, c0), strides).transpose(0, 2, 1, 3)
         whole, rest = divmod(cols, c0)
         for lanes, found in windows(
@@ -47,11 +57,17 @@ class CubeCore(VectorCore):
         transposed: bool,
     ) -> None:  # fmt: skip
         """Copy the left matrix to L0A: fractals of 16 x C0, row after row of them."""
-        m, k, c0 = round_up(same(m), 16), same(k), 32 // dst.dtype.size
+        k, c0 = same(k), 32 // dst.dtype.size
+        parts = self._part(src, same(m), k, same(src_rows), transposed)
+        m = round_up(same(m), 16)
         if k == 0:
             self.lanes.flat(dst, m * c0)[...] = 0
             return
         blocks = -(-k // c0)
+        if parts is not None:
+            write = partial(self._to_l0, dst, parts, m, blocks, (0, 2, 1, 3))
+            self._keep(dst, Tile(("left", 0), dst.start, m * blocks * 32, parts, write))
+            return
         into = self.lanes.window(
             dst, (m // 16, blocks, 16, c0), (blocks * 16 * c0, 16 * c0, c0, 1)
         )
@@ -71,11 +87,17 @@ class CubeCore(VectorCore):
         transposed: bool,
     ) -> None:  # fmt: skip
         """Copy the right matrix to L0B: fractals of C0 x 16, n-major inside."""
-        k, n, c0 = same(k), round_up(same(n), 16), 32 // dst.dtype.size
+        k, c0 = same(k), 32 // dst.dtype.size
+        parts = self._part(src, same(n), k, same(src_rows), not transposed)
+        n = round_up(same(n), 16)
         if k == 0:
             self.lanes.flat(dst, n * c0)[...] = 0
             return
         blocks, rows = -(-k // c0), same(src_rows)
+        if parts is not None:
+            write = partial(self._to_l0, dst, parts, n, blocks, (2, 0, 1, 3))
+            self._keep(dst, Tile(("right", 0), dst.start, n * blocks * 32, parts, write))
+            return
         into = self.lanes.window(
             dst, (blocks, n // 16, 16, c0), (n * c0, 16 * c0, c0, 1)
         )
@@ -100,9 +122,11 @@ class CubeCore(VectorCore):
         self, line: Line, dst: Place, a: Place, b: Place, m: Value, n: Value, k: Value, first: Value
     ) -> None:
         """Multiply; f16 and bf16 are summed in f32, i8 in i32."""
+        fresh = bool(same(first))
+        if self._multiply(dst, a, b, (same(m), same(n), same(k)), fresh):
+            return
         m, n, k = round_up(same(m), 16), round_up(same(n), 16), same(k)
         into = self.lanes.window(dst, (n // 16, m, 16), (m * 16, 16, 1)).transpose(0, 2, 1, 3)
-        fresh = bool(same(first))
         if k == 0:
             if fresh:
                 into[...] = 0
@@ -130,8 +154,13 @@ class CubeCore(VectorCore):
         if m == 0 or n == 0:
             return
         high, blocks = round_up(m, 16), -(-n // 16)
-        found = self.lanes.window(src, (blocks, m, 16), (high * 16, 16, 1)).transpose(0, 2, 1, 3)
-        dense = found.reshape(self.count, m, blocks * 16)[:, :, :n].astype(dtype.numpy, copy=False)
+        sums = tile_at(self.lanes, src, "sums")
+        if sums is not None and sums.holds(high, m, n):
+            dense = np.asarray(sums.parts[0].base)[:, :m, :n]
+        else:
+            found = self.lanes.window(src, (blocks, m, 16), (high * 16, 16, 1))
+            dense = found.transpose(0, 2, 1, 3).reshape(self.count, m, blocks * 16)[:, :, :n]
+        dense = dense.astype(dtype.numpy, copy=False)
         for lanes, into in windows(dst, dtype, self.count, (m, n), (same(dst_stride), 1), False):
             into[...] = dense[lanes]
 
@@ -159,6 +188,85 @@ class CubeCore(VectorCore):
         found = self.lanes.window(src.place, (blocks, rows, c0), (c0, src.stride, 1))
         into = self.lanes.window(dst, (blocks, rows, c0), (same(dst_rows) * c0, c0, 1))
         into[...] = found
+
+
+    # ---- matrices beside their bytes: see `tiledsl.simulator.tiles` ------------------------------
+
+    def _keep(self, dst: Place, tile: Tile) -> None:
+        if tile.start + tile.size > dst.end:
+            tile.write()  # which says what is wrong
+        keep(self.lanes, dst, tile)
+
+    def _part(
+        self, src: Place, outer: int, k: int, src_rows: int, transposed: bool
+    ) -> list[Array] | None:
+        """Return a part of the matrix that stands in L1, ``outer`` by ``k``."""
+        tile = tile_around(self.lanes, src, src_rows) if k and outer else None
+        if tile is None:
+            return None
+        rows, cols = (k, outer) if transposed else (outer, k)
+        parts = tile.cut(src.start, 32 // src.dtype.size, rows, cols)
+        return [part.T for part in parts] if parts is not None and transposed else parts
+
+    def _multiply(
+        self, dst: Place, a: Place, b: Place, shape: tuple[int, int, int], fresh: bool
+    ) -> bool:
+        """Multiply the matrices that stand in L0, if they do."""
+        m, n, k = shape
+        left, right = tile_at(self.lanes, a, "left"), tile_at(self.lanes, b, "right")
+        if left is None or right is None or left.shape != (m, k) or right.shape != (n, k):
+            return False
+        sums = tile_at(self.lanes, dst, "sums")
+        fits = sums is not None and sums.shape == (m, n)
+        if not fits and not fresh:
+            return False
+        if sums is None or not fits:
+            total = np.empty((self.count, m, n), np.float32)
+            write = partial(self._to_l0c, dst, total)
+            size = round_up(m, 16) * round_up(n, 16) * 4
+            sums = Tile(("sums", round_up(m, 16)), dst.start, size, list(total), write)
+            self._keep(dst, sums)
+        product = np.empty((m, n), np.float32)
+        for x, y, total in zip(left.parts, right.parts, sums.parts, strict=True):
+            if fresh:
+                np.matmul(x, y.T, out=total)
+            else:
+                np.matmul(x, y.T, out=product)
+                np.add(total, product, out=total)
+        return True
+
+    def _to_l1(self, dst: Place, parts: list[Array], high: int) -> None:
+        """Write matrices as Nz, with zeros up to whole blocks."""
+        (rows, cols), c0 = parts[0].shape, 32 // dst.dtype.size
+        blocks = -(-cols // c0)
+        dense = np.zeros((self.count, rows, blocks * c0), dst.dtype.numpy)
+        for into, part in zip(dense, parts, strict=True):
+            into[:, :cols] = part
+        found = dense.reshape(self.count, rows, blocks, c0).transpose(0, 2, 1, 3)
+        self.lanes.window(dst, (blocks, rows, c0), (high * c0, c0, 1))[...] = found
+
+    def _to_l0(
+        self, dst: Place, parts: list[Array], outer: int, blocks: int, order: tuple[int, ...]
+    ) -> None:
+        """Write matrices, ``outer`` by depth, as fractals; ``order`` is that of the fractals."""
+        (rows, k), c0 = parts[0].shape, 32 // dst.dtype.size
+        dense = np.zeros((self.count, outer, blocks * c0), dst.dtype.numpy)
+        for into, part in zip(dense, parts, strict=True):
+            into[:rows, :k] = part
+        grid = dense.reshape(self.count, outer // 16, 16, blocks, c0)
+        axes = (0, *(1 + axis for axis in order))
+        self.lanes.flat(dst, outer * blocks * c0)[...] = grid.transpose(axes).reshape(
+            self.count, -1
+        )
+
+    def _to_l0c(self, dst: Place, total: Array) -> None:
+        """Write sums as Nz of 16 x 16."""
+        _, m, n = total.shape
+        high, blocks = round_up(m, 16), -(-n // 16)
+        dense = np.zeros((self.count, high, blocks * 16), np.float32)
+        dense[:, :m, :n] = total
+        found = dense.reshape(self.count, high, blocks, 16).transpose(0, 2, 1, 3)
+        self.lanes.window(dst, (blocks, high, 16), (high * 16, 16, 1))[...] = found
 
 
 def _dense(fractals: Array, kind: type[np.floating]) -> Array:
