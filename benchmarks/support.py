@@ -1,0 +1,97 @@
+"""Which kernel of the library runs on which device with which element type: docs/support.md.
+
+    python benchmarks/support.py [TOPIC ...] > docs/support.md
+
+Runs every case of every kernel's tests on each device, and says for each element type whether all
+passed, or what the first that did not pass was told.
+"""
+
+import sys
+from collections.abc import Iterator
+
+from tiledsl.check import Module, library
+from tiledsl.cli.library import Entry, topics
+from tiledsl.driver import load_checked
+from tiledsl.runtime.kernel import Kernel
+from tiledsl.testing import runner
+
+DEVICES = {
+    "simulator, 910B": ("sim", "ascend910b3"),
+    "simulator, 310P": ("sim", "ascend310p"),
+    "Ascend C on the host": ("ascend-host", None),
+    "CUDA C on the host": ("cuda-host", None),
+}
+HEAD = """# Where the kernels run
+
+Made by `python benchmarks/support.py > docs/support.md`, which runs the tests of
+[the kernels that come along](kernels.md) on each device. A cell names the element types with which
+all cases pass; one that fails has a number, and below the table stands what it was told.
+"""
+
+
+def main(chosen: list[str]) -> None:
+    """Print the page."""
+    reasons: dict[str, int] = {}
+    print(HEAD)
+    passed = total = 0
+    for topic in topics():
+        if not topic.kernels or (chosen and topic.name not in chosen):
+            continue
+        print(f"## {topic.name}\n\n| kernel | {' | '.join(DEVICES)} |")
+        print("|---|" + "---|" * len(DEVICES))
+        module, kernels = load_checked(library()[topic.name])
+        for entry in topic.kernels:
+            if entry.name not in module.tests:
+                continue
+            cells: list[str] = []
+            for device, chip in DEVICES.values():
+                found = dict(verdicts(module, kernels[entry.name], entry, device, chip))
+                passed += sum(not text for text in found.values())
+                total += len(found)
+                cells.append(cell(found, reasons))
+            print(f"| `{entry.name}` | {' | '.join(cells)} |", flush=True)
+        print()
+    print(f"{passed} of {total} pass.")
+    if reasons:
+        print("\n## What the others were told\n")
+        for text, number in reasons.items():
+            print(f"{number}. {text}")
+
+
+def verdicts(
+    module: Module, kernel: Kernel, entry: Entry, device: str, chip: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield each element type, and why it does not pass; nothing if it does."""
+    options = runner.Options(device, chip)
+    for dtype in entry.dtypes if kernel.generics else ("all",):
+        cases = [
+            (plan, case)
+            for plan in runner.tests_of(module)
+            if plan.name == entry.name
+            for case in plan.cases
+            if dict(case.values).get("T", entry.dtypes[0]) == dtype or not kernel.generics
+        ]
+        assert cases, f"{entry.name} has no test with {dtype}"
+        outcomes = (runner.run_case(module, kernel, plan, case, options) for plan, case in cases)
+        yield dtype, next((reason(o.failure) for o in outcomes if o.failure), "")
+
+
+def reason(failure: str) -> str:
+    """Return the first line of a failure without its place."""
+    line = failure.split("\n", 1)[0]
+    return line[line.find("error[") :] if "error[" in line else line
+
+
+def cell(found: dict[str, str], reasons: dict[str, int]) -> str:
+    """Return the types that pass, and those that do not with the numbers of their reasons."""
+    good = [dtype for dtype, text in found.items() if not text]
+    bad = [
+        f"~~{dtype}~~ ({reasons.setdefault(text, len(reasons) + 1)})"
+        for dtype, text in found.items()
+        if text
+    ]
+    return " ".join([*good, *bad])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
