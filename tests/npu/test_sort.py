@@ -31,8 +31,9 @@ def pick(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Kernel:
 
 
 def run(pick: tiledsl.Kernel, x: npt.NDArray[Any], device: str, tile: int) -> dict[str, Any]:
-    options = {"hazards": True} if device == "sim" else {}
-    return dict(pick.run({"x": x}, device=device, tiles={"BM": tile}, **options).outputs)
+    watched = device == "sim"
+    done = pick.run({"x": x}, device=device, tiles={"BM": tile}, hazards=watched)
+    return dict(done.outputs)
 
 
 @pytest.mark.parametrize("device", DEVICES)
