@@ -12,8 +12,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install tiledsl[torch]")
 
 import tiledsl  # noqa: E402
+from tiledsl.driver import load_checked  # noqa: E402
 from tiledsl.runtime.arrays import as_array  # noqa: E402
 from tiledsl.runtime.cuda_host import run_cuda_host  # noqa: E402
+from tiledsl.testing import runner  # noqa: E402
+from tiledsl.testing.inputs import Inputs  # noqa: E402
 from tiledsl.torch import gpu, register  # noqa: E402
 from tiledsl.torch.tensors import to_numpy, to_torch  # noqa: E402
 
@@ -133,6 +136,25 @@ def test_gradcheck_where_the_backward_is_an_op_of_two_kernels() -> None:
     x, w = (normal(*s, dtype=torch.float64, grad=True) for s in ((3, 6), (6,)))
     assert torch.autograd.gradcheck(lambda x, w: op(x, w, 1e-5, 0.0), (x, w))
     torch.library.opcheck(op, (normal(3, 6, grad=True), normal(6, grad=True), 1e-5, 0.0))
+
+
+@pytest.mark.parametrize("file", sorted(KERNELS.glob("*.tile")), ids=lambda path: path.stem)
+def test_every_kernel_of_the_library_is_an_operator(file: Path) -> None:
+    """The shapes and types that are foretold are those that come, in the first case of its test."""
+    module, kernels = load_checked(file)
+    plans = {plan.name: plan for plan in reversed(list(runner.tests_of(module))) if not plan.fails}
+    for name, plan in plans.items():
+        inputs = Inputs(kernels[name], plan.cases[0], plan, 0)
+        dims = {n: size for n, size in inputs.dims.items() if n in inputs.graph.dims}
+        op = register(kernels[name], types=inputs.types, dims=dims)
+        args = {n: _plain(value) for n, value in inputs.arguments.items()}
+        torch.library.opcheck(op, (), args, test_utils=("test_schema", "test_faketensor"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return to_torch(np.ascontiguousarray(value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 # ---- what an operator does

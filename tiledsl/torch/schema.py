@@ -1,13 +1,13 @@
 """The header of a kernel as a schema of PyTorch."""
 
 import math
+from collections.abc import Mapping
 from itertools import count
 
 from tiledsl.runtime.binding import Header, literal
-from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.kernel import Kernel
 from tiledsl.syntax import tree
-from tiledsl.types import DTYPES
+from tiledsl.types import DTYPES, DType
 
 
 def schema_of(kernel: Kernel) -> str:
@@ -18,29 +18,31 @@ def schema_of(kernel: Kernel) -> str:
     for number, param in enumerate(header.params):
         later = header.params[number + 1 :]
         optional = param.default is not None and all(p.default is not None for p in later)
-        kind, default = _kind(param, f"({next(letters)}!)" if param.kind == "inout" else "")
+        alias = f"({next(letters)}!)" if param.kind == "inout" else ""
+        kind, default = _kind(param, kernel.generics, alias)
         if param.default is not None and default is None:
             kind, default = f"{kind}?", "None"
         words.append(f"{kind} {param.name.id}" + (f"={default}" if optional else ""))
     return f"({', '.join(words)}) -> {_outputs(header)}"
 
 
-def _kind(param: tree.Param, alias: str) -> tuple[str, str | None]:
+def _kind(
+    param: tree.Param, generics: Mapping[str, tuple[str, ...]], alias: str
+) -> tuple[str, str | None]:
     """Return the type of a parameter, and its default if PyTorch can spell it."""
     if param.type.dims is not None:
         return f"Tensor{alias}", None
-    dtype = DTYPES.get(param.type.name.id)
-    if dtype is None:
-        raise ArgumentError(f"{param.name.id}: a scalar of a generic type has no place in PyTorch")
+    name = param.type.name.id
+    choices = [DTYPES[choice] for choice in generics.get(name, (name,))]
     default = None
     if param.default is not None and not _is_none(param.default):
         number = literal(param.default)
         default = repr(number) if math.isfinite(number) else None
-    if dtype.is_float:
+    if all(dtype.is_float for dtype in choices):
         return "float", default
-    if dtype.is_integer:
+    if all(dtype.is_integer for dtype in choices):
         return "int" if param.kind == "const" else "SymInt", default
-    return "bool", default
+    return ("bool" if choices == [DType.BOOL] else "Scalar"), default
 
 
 def _is_none(expr: tree.Expr) -> bool:
