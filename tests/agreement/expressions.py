@@ -25,7 +25,7 @@ from tests.agreement.terms import (
     wide,
 )
 
-Kind = Literal["exact", "uniform", "big"]
+Kind = Literal["exact", "uniform", "big", "order"]
 
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 MOST = 1e4

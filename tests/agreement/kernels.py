@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tests.agreement.dice import Dice
 from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
+from tests.agreement.lookups import LOOKUPS
 from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
 from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
@@ -341,4 +342,5 @@ KINDS: dict[str, Callable[[Dice], Sample]] = {
     "products": products,
     "chains": chains,
     **DOMAINS,
+    **LOOKUPS,
 }

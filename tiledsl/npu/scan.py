@@ -38,8 +38,14 @@ def turn(
 def scan(frame: Frame, statement: ir.Scan, source: Tile, dst: Tile) -> None:
     """Emit a scan, one row of the axis upon the other."""
     vectors, op = Vectors(frame), statement.reduction.combine
-    if COMPUTED_IN.get(dst.dtype) is not dst.dtype:
+    computed = COMPUTED_IN.get(dst.dtype)
+    if computed is None:
         raise frame.cannot(statement.span, f"`{statement.reduction.scan}` of {dst.dtype}")
+    if computed is not dst.dtype:
+        out = frame.tile("wide", dst.axes, computed)
+        scan(frame, statement, source, out)
+        vectors.cast(out, dst)
+        return
     if source.dtype is not dst.dtype:
         wide = frame.tile("wide", source.axes, dst.dtype)
         vectors.cast(source, wide)
