@@ -278,6 +278,25 @@ def test_a_kernel_takes_the_arrays_of_others() -> None:
     torch.testing.assert_close(scaled, 2 * normal(5))  # updated where it lies
 
 
+def test_a_tensor_without_axes_is_a_number() -> None:
+    leaky = library("elementwise")["leaky_relu"]
+    x = -torch.ones(3)
+    for slope in (0.5, torch.tensor(0.5), np.float16(0.5), np.array(0.5)):
+        assert leaky(x, slope).tolist() == [-0.5] * 3
+    with pytest.raises(tiledsl.ArgumentError, match="slope: expected one f32, got Tensor"):
+        leaky(x, torch.ones(1))
+
+
+def test_f64_of_a_gpu_goes_by_the_host() -> None:
+    from tiledsl.torch.operator import _Operator
+
+    kernel = library("optimizer")["axpy_inplace"]
+    x, y = normal(4, dtype=torch.float64), normal(4, dtype=torch.float64)
+    wanted = y + 0.5 * x
+    assert _Operator(kernel, "sim", {}, {}, {}, "").on_gpu(x, y, 0.5) is None
+    torch.testing.assert_close(y, wanted)
+
+
 def test_an_exporter_from_before_versions_is_read_only() -> None:
     class Old:
         def __init__(self, array: Any) -> None:

@@ -2,8 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
+from typing import Protocol, runtime_checkable
 
 from tiledsl.ir import Binding
 from tiledsl.runtime.arrays import as_array, describe, element_type
@@ -13,6 +12,16 @@ from tiledsl.syntax import tree
 from tiledsl.types import DTYPES, DType
 
 Header = tree.Kernel | tree.Op
+
+
+@runtime_checkable
+class _Single(Protocol):
+    """An array, or a scalar that behaves as one without axes."""
+
+    shape: tuple[int, ...]
+
+    def item(self) -> object:
+        """Return its only element as a number of Python."""
 
 
 def arguments(
@@ -176,10 +185,8 @@ def literal(expr: tree.Expr) -> Number:
 
 def scalar_value(name: str, dtype: DType, value: object) -> Number:
     """Return ``value`` as a Python number of the kind that ``dtype`` wants."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, _Single) and tuple(value.shape) == ():
+        value = value.item()  # of NumPy, PyTorch, JAX, …
     number = value if isinstance(value, bool | int | float) else None
     if number is None and hasattr(value, "__float__") and not hasattr(value, "__len__"):
         number = float(value)  # a bf16 scalar of ml_dtypes

@@ -110,13 +110,20 @@ class _Operator:
         """Run on tensors of a GPU, where they are."""
         call = self.call(args, named)
         if call.precise:
-            there = next(v.device for v in call.given.values() if isinstance(v, torch.Tensor))
-            host = [v.cpu() if isinstance(v, torch.Tensor) else v for v in args]
-            hosted = {n: v.cpu() if isinstance(v, torch.Tensor) else v for n, v in named.items()}
-            found = self.on_host(*host, **hosted)
-            several = found if isinstance(found, tuple) else (found,)
-            return _unwrapped([v.to(there) for v in several if v is not None])
+            return self.by_the_host(call.given)
         return _unwrapped(gpu.run(self.kernel, call.graph, call.given, self.dims, self.tiles))
+
+    def by_the_host(self, given: Mapping[str, object]) -> Outputs:
+        """Run on copies of a GPU's tensors: that in f64 is no work for it."""
+        tensors = {name: v for name, v in given.items() if isinstance(v, torch.Tensor)}
+        copies = {name: tensor.cpu() for name, tensor in tensors.items()}
+        found = self.on_host(**{**given, **copies})
+        for param in self.kernel.params:
+            if param.kind == "inout":
+                tensors[param.name].copy_(copies[param.name])
+        device = next(iter(tensors.values())).device
+        several = found if isinstance(found, tuple) else (found,)
+        return _unwrapped([tensor.to(device) for tensor in several if tensor is not None])
 
     def fake(self, *args: object, **named: object) -> Outputs:
         """Return outputs without elements, of the shapes that a run would give."""
