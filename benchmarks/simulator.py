@@ -32,10 +32,10 @@ HERE = Path(__file__).parent
 CHIP = "ascend910b3"
 REPEAT = 7
 LEFT = (
-    "Where a goal is missed, the time goes (by cProfile) to what does not grow with the arrays:",
-    "counting cycles and memory traffic instruction by instruction in Python, and binding the call.",
-    "Vector add takes NumPy so little that this is nearly all of it; attention pays it for each of",
-    "its eight classes of programs. `int8` pays for f32 -> f16, which NumPy converts one by one.",
+    "Where a goal is missed, the time goes (by cProfile) to counting in Python: cycles for each",
+    "instruction, memory traffic for each program's copies; and to binding the call. Vector add",
+    "takes NumPy so little that this is nearly all of it; attention pays it for each of its eight",
+    "classes of programs. `int8` also pays for f32 -> f16, which NumPy converts one by one.",
 )
 
 
