@@ -185,6 +185,15 @@ def heading() -> list[str]:
         "calibrated. Goals: mean absolute error ≤ 10 %, median ≤ 5 %, rank correlation ≥ 0.97; "
         "ladder steps ≥ 90 %; vector and cube ≤ 5 %, MTE1 and MTE2 ≤ 20 %.",
         "",
+        "A rank correlation over microseconds, cycles and ticks together says little; that of each "
+        "group below says more. Several rows of one configuration (A2-MM-5 to -7, A2-MMB-1 and -2) "
+        "are answered by one program: what sets them apart is in the vendor's library.",
+        "",
+        "What is furthest off, and why: rows of 128 B one KiB apart in L2, each core at another "
+        "place (A2-DC-UB8, A5-DC-L1g): L2 slices are not modelled; how long MTE3 counts as busy "
+        "when memory is (A2-ADD-2, -5, -6); one Mmad by itself in the vendor's own simulator "
+        "(INS-TMATMUL); total_cycles of A5-DC-UB2 and -L1f, which contradict their own times.",
+        "",
     ]
 
 

@@ -23,14 +23,16 @@ def estimate_kernel(
     types: Mapping[str, str] | None = None,
     scalars: Mapping[str, Number] | None = None,
     tiles: Mapping[str, int] | None = None,
+    on: str | None = None,
     cores: int | None = None,
     warm: bool = False,
     bypass: frozenset[str] = frozenset(),
 ) -> Simulation:
-    """Return what one launch of ``kernel`` takes on ``chip``; tensors read as zeros.
+    """Return what one launch of ``kernel``, built for ``chip``, takes there; tensors read as zeros.
 
     ``dims`` names all dims, ``scalars`` the parameters, const ones too. ``warm``: the same launch
-    ran just before. ``bypass`` names tensors that L2 is not to keep.
+    ran just before. ``bypass`` names tensors that L2 is not to keep. ``on`` is the chip, where it
+    is one that runs ``chip``'s programs but has no target of its own.
     """
     numbers = dict(scalars or {})
     consts = {p.name.id for p in kernel.header.params if p.kind == "const"}
@@ -51,7 +53,7 @@ def estimate_kernel(
     return estimate(
         program,
         elements,
-        load(chip),
+        load(on or chip),
         dims=dims,
         scalars=numbers,
         arrays=tables_of(compiled.kernel),
