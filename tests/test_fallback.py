@@ -117,6 +117,7 @@ def test_a_build_makes_a_module(file: Path, tmp_path: Path) -> None:
         "import numpy as np, warnings, summed_numpy as module\n"
         "with warnings.catch_warnings(record=True) as seen:\n"
         "    total = module.summed(np.full((70, 33), 2, np.float32), 0.5)['total']\n"
+        "assert module.summed(np.ones((2, 2), np.float32))['total'] == 2\n"
         "print(total, seen[0].category.__name__, seen[0].message)\n"
     )
     ran = subprocess.run(
@@ -124,6 +125,25 @@ def test_a_build_makes_a_module(file: Path, tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("[1155.] RuntimeWarning summed: runs in NumPy: ")
+
+
+def test_each_target_says_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "wide.tile"
+    text = "kernel f(x: i4[N], const far: f32 = inf) -> (y: f32[N]):\n    grid n in N by BN\n"
+    file.write_text(text + "    y[n] = min(f32(x[n]), far)\n", encoding="utf-8")
+    done = build(file, "f", "--fallback", "numpy", "-t", "cuda.sm80")
+    assert f"[L001] {CHIP} cannot do this yet: tensors of `i4`" in done.stderr
+    assert "[L101] cuda.sm80 cannot do this yet: tensors of `i4`" in done.stderr
+    program = (
+        "import numpy as np, ml_dtypes, f_numpy\n"
+        "print(f_numpy.f(np.array([-8, 7], ml_dtypes.int4))['y'])\n"
+    )
+    folder = tmp_path / "out" / "cuda.sm80" / "f"
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.stdout == "[-8.  7.]\n", ran.stderr
 
 
 def test_a_kernel_of_the_library(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tiledsl.check.modules import KERNELS, LIBRARY
+from tiledsl.ir import ScalarParam
 from tiledsl.runtime.fallback import explained
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ def _imported(module: "Module") -> "Iterator[Module]":
 
 def _python(kernel: "Kernel", said: str, source: str, folders: list[str]) -> str:
     names = [param.name for param in kernel.params]
-    given = ", ".join(f"{name!r}: {_word(name)}" for name in names)
     binding = kernel.binding
+    given = ", ".join(
+        [*(f"{name!r}: {_word(name)}" for name in names), *_constants(binding.consts)]
+    )
     types = {name: str(dtype) for name, dtype in binding.types}
     outputs = ", ".join(t.name for t in kernel.outputs) or "what was updated in place"
     return f'''"""{kernel.name} in NumPy, as `tiledsl build --fallback numpy` made it."""
@@ -78,13 +81,13 @@ _SEARCH = tuple(_SOURCES / folder for folder in {[".", *folders]!a})
 _KERNEL = _tiledsl.load(_SOURCES / {source!a}, search=_SEARCH)[{kernel.name!r}]
 
 
-def {_word(kernel.name)}({", ".join([*map(_word, names), "**_dims"])}):
+def {_word(kernel.name)}({", ".join([*_parameters(kernel), "**_dims"])}):
     """Return {outputs}, by name, and warn that this runs in NumPy.
 
     Dims that no argument shows are given by name.
     """
     _warnings.warn(REASON, RuntimeWarning, stacklevel=2)
-    given = {{{given}}} | {_constants(binding.consts)}
+    given = {{{given}}}
     dims = {dict(binding.pinned)!r} | _dims
     return _KERNEL.run(given, device="numpy", types={types!r}, dims=dims).outputs
 '''
@@ -94,8 +97,17 @@ def _word(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
-def _constants(consts: tuple[tuple[str, int | float | bool], ...]) -> str:
-    """Return the constants as a dict of Python, in which an infinity needs a call."""
-    finite = {name: repr(value) for name, value in consts if math.isfinite(value)}
-    words = {name: finite.get(name, f"float({str(value)!r})") for name, value in consts}
-    return f"{{{', '.join(f'{name!r}: {word}' for name, word in words.items())}}}"
+def _parameters(kernel: "Kernel") -> list[str]:
+    """Return the parameters of the function; the kernel knows the defaults."""
+    words: list[str] = []
+    optional = True
+    for param in reversed(kernel.params):
+        optional = optional and isinstance(param, ScalarParam) and param.default is not None
+        words.insert(0, _word(param.name) + ("=None" if optional else ""))
+    return words
+
+
+def _constants(consts: tuple[tuple[str, int | float | bool], ...]) -> "Iterator[str]":
+    """Yield the entries of a dict of Python, in which an infinity needs a call."""
+    for name, value in consts:
+        yield f"{name!r}: {value!r}" if math.isfinite(value) else f"{name!r}: float('{value}')"
