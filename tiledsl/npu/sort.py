@@ -24,7 +24,7 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
     outer = tuple(a for a in source.axes if a is not axis)
     if source.axes != (*outer, axis) or len(outer) > 1 or values.axes != (*outer, into):
         raise frame.cannot(statement.span, "sorting along a range that is not the innermost of two")
-    if source.dtype.is_integer:
+    if source.dtype.is_integer and source.dtype.size > 2:  # f32 does not hold them
         raise frame.cannot(statement.span, f"sorting {source.dtype}")
     vectors = Vectors(frame)
     fold, last = ("max", float("-inf")) if statement.into is not None else ("min", float("inf"))
@@ -54,7 +54,8 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
 def best_position(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     """Emit ``argmax`` or ``argmin`` along the innermost range; 0 where there is nothing."""
     vectors, axis = Vectors(frame), source.axes[-1]
-    if statement.axes != (axis,) or len(source.axes) > 2 or source.dtype.is_integer:
+    large = source.dtype.is_integer and source.dtype.size > 2
+    if statement.axes != (axis,) or len(source.axes) > 2 or large:
         what = (
             f"`{statement.reduction.name}` of {source.dtype} but along the innermost of two ranges"
         )
