@@ -45,6 +45,12 @@ CONTROL = npu.Let | npu.Assign | npu.For | npu.If | npu.Comment
 COUNTS = ("count", "length", "rows", "cols", "m", "n", "k")
 STRIDES = ("stride", "src_stride", "dst_stride", "src_rows", "dst_rows")
 ORDERS = 12  # in which a survivor is run
+EQUIVALENT = (
+    "Equivalent, at these sizes, are: buffers moved into room that nobody uses, or made smaller",
+    "than their room but not than their tile; strides between rows where there is one row; a vector",
+    "instruction that works on an element of padding more or less; two flags or two independent",
+    "instructions that change places; a barrier before the first use of anything.",
+)
 
 Body = tuple[npu.Step, ...]
 Mutant = tuple[str, str, npu.Program]  # the kind, what was changed, the program
@@ -323,7 +329,7 @@ def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally]) -> str:
         f"**{whole.rate:.1%}** of {total} mutants that are not equivalent are caught; "
         f"{whole.equivalent} more are equivalent: {ORDERS} other orders that their flags allow "
         "gave the right outputs too.", "",
-        f"Caught by: {by}.", "",
+        f"Caught by: {by}.", "", *EQUIVALENT, "",
         *_table("change", tallies), "", *_table("program", programs), "", "## Survivors", "",
         *survivors, "",
     ])  # fmt: skip
