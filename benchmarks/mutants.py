@@ -46,12 +46,13 @@ COUNTS = ("count", "length", "rows", "cols", "m", "n", "k")
 STRIDES = ("stride", "src_stride", "dst_stride", "src_rows", "dst_rows")
 ORDERS = 12  # in which a survivor is run
 EQUIVALENT = (
-    "A sample: so many of each kind and program, evenly spread. Equivalent, at these sizes, are:",
-    "buffers moved into room that nobody uses, or made smaller than their room but not than their",
-    "tile; strides between rows where there is one row; a vector instruction that works on one",
-    "element of padding more or less; two flags or two independent instructions that change places; a",
-    "barrier before the first use of anything. That a mutant is equivalent is only as sure as the orders",
-    "that were tried; they share no code with the check of hazards.",
+    "A sample: so many of each kind and program, evenly spread. Equivalent, at these sizes,",
+    "are: buffers moved into room that nobody uses, or made smaller than their room but not",
+    "than their tile; strides between rows where there is one row; a vector instruction that",
+    "works on one element of padding more or less; two flags or two independent instructions",
+    "that change places; a barrier before the first use of anything. That a mutant is",
+    "equivalent is only as sure as the orders that were tried; they share no code with the",
+    "check of hazards.",
 )
 
 Body = tuple[npu.Step, ...]
