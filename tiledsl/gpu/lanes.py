@@ -39,10 +39,36 @@ class Lanes:
             return self.frame.resolve(operand)
         if operand in self.frame.scope.uniform:
             return self.frame.scope.uniform[operand]
-        key = (operand, *(env[axis] for axis in operand.type.axes))
+        key = self._key(operand, env)
         if key not in self._done:
-            self._done[key] = self._value(operand, env)
+            self._compute(operand, env)
         return self._done[key]
+
+    def _key(self, value: Value, env: Env) -> tuple[object, ...]:
+        return (value, *(env[axis] for axis in value.type.axes))
+
+    def _compute(self, value: Value, env: Env) -> None:
+        """Compute ``value`` after what it is made of: a long chain must not be a deep recursion."""
+        todo = [value]
+        while todo:
+            key = self._key(todo[-1], env)
+            pending = [] if key in self._done else self._pending(todo[-1], env)
+            if pending:
+                todo += reversed(pending)
+                continue
+            if key not in self._done:
+                self._done[key] = self._value(todo[-1], env)
+            todo.pop()
+
+    def _pending(self, value: Value, env: Env) -> list[Value]:
+        """Return the operands of an element-wise op that are yet to be computed."""
+        scope, statement = self.frame.scope, self.frame.plan.defs.get(value)
+        held = scope.fragments.get(value)
+        at_hand = value in scope.tiles or (held is not None and held.layout == self.layout)
+        if at_hand or not isinstance(statement, ir.Compute):
+            return []
+        values = [x for x in statement.operands if isinstance(x, Value) and x not in scope.uniform]
+        return [x for x in dict.fromkeys(values) if self._key(x, env) not in self._done]
 
     def index(self, index: tuple[ir.Index, ...], env: Env) -> tuple[Scalar, ...]:
         """Return the position in each dim that ``index`` names."""

@@ -193,30 +193,34 @@ def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tupl
     barriers: list[tuple[int, Queue]] = []
     knows: dict[Queue, dict[Queue, int]] = {q: {} for q in Queue}
     knew: list[dict[Queue, dict[Queue, int]]] = []
+    seen: dict[str, dict[Queue, list[tuple[int, _Access]]]] = {}
     for j, here in enumerate(touched):
         needed: dict[Pair, int] = {}
         alone: dict[Queue, int] = {}
-        for i in range(j):
-            for x in touched[i]:
-                for y in here:
-                    if not _conflict(x, y):
-                        continue
-                    if x.queue is not y.queue:
-                        needed[x.queue, y.queue] = i
-                    elif _in_step(x, y):
-                        alone[x.queue] = i
+        for y in here:
+            for queue, before in seen.get(y.place, {}).items():
+                found = next(((i, x) for i, x in reversed(before) if _conflict(x, y)), None)
+                if found is None:
+                    continue
+                i, x = found
+                if queue is not y.queue:
+                    needed[queue, y.queue] = max(i, needed.get((queue, y.queue), -1))
+                elif _in_step(x, y):
+                    alone[queue] = max(i, alone.get(queue, -1))
         for (src, dst), i in sorted(needed.items(), key=lambda item: -item[1]):
             if knows[dst].get(src, -1) >= i:
                 continue
             edges.append(_Edge((src, dst), i, j))
             knows[dst][src] = i
-            for queue, node in knew[i][src].items():
+            for queue, node in knew[i].get(src, {}).items():
                 knows[dst][queue] = max(knows[dst].get(queue, -1), node)
         for queue, i in alone.items():
             if knows[queue].get(queue, -1) < i:
                 knows[queue][queue] = j - 1
                 barriers.append((j, queue))
-        knew.append({q: dict(k) for q, k in knows.items()})
+        knew.append({q: dict(k) for q, k in knows.items() if k})
+        for y in here:
+            seen.setdefault(y.place, {}).setdefault(y.queue, []).append((j, y))
     return edges, barriers
 
 
@@ -232,27 +236,74 @@ def _carried(
     nodes: list[npu.Step], touched: list[tuple[_Access, ...]], counter: str, flags: _Flags,
     barriers: list[tuple[int, Queue]], programs: bool,
 ) -> list[_Edge]:  # fmt: skip
-    """Return the flags from a turn of a loop to a later one; add barriers that are missing."""
+    """Return the flags from a turn of a loop to a later one; add barriers that are missing.
+
+    Of all that an access conflicts with in a later turn only the earliest matters for each queue.
+    """
     edges: list[_Edge] = []
-    for j, later in enumerate(touched):
-        for i in range(j + 1):
-            if i == j and isinstance(nodes[i], npu.For):
-                continue  # the loop's own flags outlast it
-            for x in later:
-                for y in touched[i]:
-                    if not _conflict(x, y) or (programs and x.place.startswith("GM")):
-                        continue
-                    own = x.ring and x.ring == y.ring and flags.rings[x.ring] == counter
-                    turns = flags.depths.get(counter, 1) if own else 1
-                    if x.queue is not y.queue:
-                        edges.append(_Edge((x.queue, y.queue), j, i, turns, turns))
-                    elif (
-                        _in_step(x, y)
-                        and turns == 1
-                        and not any(q is x.queue and (at > j or at <= i) for at, q in barriers)
-                    ):
-                        barriers.append((0, x.queue))
+    places: dict[str, dict[Queue, list[tuple[int, _Access]]]] = {}
+    for node, accesses in enumerate(touched):
+        for access in accesses:
+            if not (programs and access.place.startswith("GM")):
+                queues = places.setdefault(access.place, {})
+                queues.setdefault(access.queue, []).append((node, access))
+    for queues in places.values():
+        for queue, later in queues.items():
+            for j, x in later:
+                for other, earlier in queues.items():
+                    if other is not queue:
+                        edges += _back(nodes, j, x, earlier, counter, flags)
+            if _unordered(nodes, later, barriers, counter, flags):
+                barriers.append((0, queue))
     return edges
+
+
+def _back(
+    nodes: list[npu.Step], j: int, x: _Access, earlier: list[tuple[int, _Access]], counter: str,
+    flags: _Flags,
+) -> list[_Edge]:  # fmt: skip
+    """Return the flags that ``x`` of step ``j`` raises for the first of ``earlier`` later on."""
+    found: dict[int, _Edge] = {}
+    for i, y in earlier:
+        if i > j:
+            break
+        if i == j and isinstance(nodes[i], npu.For):
+            continue  # the loop's own flags outlast it
+        turns = _distance(x, y, counter, flags)
+        if turns not in found and _conflict(x, y):
+            found[turns] = _Edge((x.queue, y.queue), j, i, turns, turns)
+            if turns == 1:
+                break
+    return list(found.values())
+
+
+def _distance(x: _Access, y: _Access, counter: str, flags: _Flags) -> int:
+    """Return how many turns later two accesses meet: in a ring of this loop, as many as slots."""
+    own = x.ring and x.ring == y.ring and flags.rings[x.ring] == counter
+    return flags.depths.get(counter, 1) if own else 1
+
+
+def _unordered(
+    nodes: list[npu.Step], accesses: list[tuple[int, _Access]], barriers: list[tuple[int, Queue]],
+    counter: str, flags: _Flags,
+) -> bool:  # fmt: skip
+    """Whether a queue needs a barrier between turns for its own sake."""
+    queue = accesses[0][1].queue
+    places = [at for at, q in barriers if q is queue]
+    first, last = min(places, default=len(nodes)), max(places, default=0)
+    heads = [(i, y) for i, y in accesses if i < first]
+    for j, x in accesses:
+        if j < last:
+            continue
+        for i, y in heads:
+            if i > j:
+                break
+            if i == j and isinstance(nodes[i], npu.For):
+                continue
+            meet = _distance(x, y, counter, flags) == 1 and _conflict(x, y)
+            if meet and _in_step(x, y):
+                return True
+    return False
 
 
 def _needed(edges: list[_Edge]) -> list[_Edge]:
