@@ -90,12 +90,12 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     SetFlag<HardEvent::M_MTE1>(3);
     SetFlag<HardEvent::MTE1_MTE2>(0);
     SetFlag<HardEvent::MTE1_MTE2>(1);
-    SetFlag<HardEvent::FIX_M>(0);
-    SetFlag<HardEvent::FIX_M>(1);
-    SetFlag<HardEvent::MTE1_M>(5);
-    SetFlag<HardEvent::M_MTE1>(5);
     SetFlag<HardEvent::MTE1_MTE2>(2);
     SetFlag<HardEvent::MTE1_MTE2>(3);
+    SetFlag<HardEvent::MTE1_M>(5);
+    SetFlag<HardEvent::M_MTE1>(5);
+    SetFlag<HardEvent::FIX_M>(0);
+    SetFlag<HardEvent::FIX_M>(1);
     SetFlag<HardEvent::FIX_M>(2);
     SetFlag<HardEvent::MTE1_MTE2>(4);
     SetFlag<HardEvent::MTE1_MTE2>(5);
@@ -124,9 +124,9 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
             SetFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
             product_fresh = 1;
             WaitFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
-            WaitFlag<HardEvent::FIX_M>(j_turn % 2);
             WaitFlag<HardEvent::MTE1_M>(5);
             WaitFlag<HardEvent::M_MTE1>(5);
+            WaitFlag<HardEvent::FIX_M>(j_turn % 2);
             // d in steps that fit L0
             for (int32_t d_at = 0; d_at < tdsl::Max(d_size, 1); d_at += 128) {
                 const int32_t d_at_size = tdsl::Max(tdsl::Min(128, d_size - d_at), 0);
@@ -141,8 +141,8 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
                 d_at_turn = d_at_turn + 1;
             }
             SetFlag<HardEvent::M_FIX>(j_turn % 2);
-            SetFlag<HardEvent::MTE1_M>(4);
             SetFlag<HardEvent::M_MTE1>(4);
+            SetFlag<HardEvent::MTE1_M>(4);
             SetFlag<HardEvent::MTE1_MTE2>(j_turn % 2);
             CrossCoreWaitFlag(3);
             WaitFlag<HardEvent::M_FIX>(j_turn % 2);
@@ -161,8 +161,8 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
             product_2_fresh = 1;
             PipeBarrier<PIPE_MTE1>();
             WaitFlag<HardEvent::MTE2_MTE1>(2 + j_turn % 2);
-            WaitFlag<HardEvent::MTE1_M>(4);
             WaitFlag<HardEvent::M_MTE1>(4);
+            WaitFlag<HardEvent::MTE1_M>(4);
             WaitFlag<HardEvent::FIX_M>(2);
             // j in steps that fit L0
             for (int32_t j_at = 0; j_at < tdsl::Max(j_size, 1); j_at += 64) {
@@ -178,9 +178,9 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
                 j_at_turn = j_at_turn + 1;
             }
             SetFlag<HardEvent::M_FIX>(2);
+            SetFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
             SetFlag<HardEvent::MTE1_M>(5);
             SetFlag<HardEvent::M_MTE1>(5);
-            SetFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
             CrossCoreWaitFlag(5);
             WaitFlag<HardEvent::M_FIX>(2);
             tdsl::StoreProduct(product_2_handed[(product_2_handed_turn % 2) * 16384], At<float>(product_2), i_size, d_size, 256);
@@ -202,12 +202,12 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     WaitFlag<HardEvent::M_MTE1>(3);
     WaitFlag<HardEvent::MTE1_MTE2>(0);
     WaitFlag<HardEvent::MTE1_MTE2>(1);
-    WaitFlag<HardEvent::FIX_M>(0);
-    WaitFlag<HardEvent::FIX_M>(1);
-    WaitFlag<HardEvent::MTE1_M>(5);
-    WaitFlag<HardEvent::M_MTE1>(5);
     WaitFlag<HardEvent::MTE1_MTE2>(2);
     WaitFlag<HardEvent::MTE1_MTE2>(3);
+    WaitFlag<HardEvent::MTE1_M>(5);
+    WaitFlag<HardEvent::M_MTE1>(5);
+    WaitFlag<HardEvent::FIX_M>(0);
+    WaitFlag<HardEvent::FIX_M>(1);
     WaitFlag<HardEvent::FIX_M>(2);
     WaitFlag<HardEvent::MTE1_MTE2>(4);
     WaitFlag<HardEvent::MTE1_MTE2>(5);
@@ -263,10 +263,10 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     int32_t cast_handed_turn = 0;
     int32_t product_handed_turn = 0;
     int32_t product_2_handed_turn = 0;
-    SetFlag<HardEvent::MTE2_V>(4);
-    SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::V_MTE2>(4);
     SetFlag<HardEvent::V_MTE2>(5);
+    SetFlag<HardEvent::MTE2_V>(4);
+    SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::MTE3_V>(1);
     SetFlag<HardEvent::MTE3_MTE2>(0);
@@ -388,10 +388,10 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     }
     CrossCoreWaitFlag(1);
     CrossCoreWaitFlag(1);
-    WaitFlag<HardEvent::MTE2_V>(4);
-    WaitFlag<HardEvent::MTE2_V>(5);
     WaitFlag<HardEvent::V_MTE2>(4);
     WaitFlag<HardEvent::V_MTE2>(5);
+    WaitFlag<HardEvent::MTE2_V>(4);
+    WaitFlag<HardEvent::MTE2_V>(5);
     WaitFlag<HardEvent::MTE3_V>(0);
     WaitFlag<HardEvent::MTE3_V>(1);
     WaitFlag<HardEvent::MTE3_MTE2>(0);

@@ -155,10 +155,10 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
 
     int32_t turn = 0;
     int32_t acc_handed_turn = 0;
-    SetFlag<HardEvent::MTE2_V>(2);
-    SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::V_MTE2>(3);
+    SetFlag<HardEvent::MTE2_V>(2);
+    SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::MTE3_V>(0);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
@@ -204,10 +204,10 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         SetFlag<HardEvent::MTE3_V>(0);
         turn = turn + 1;
     }
-    WaitFlag<HardEvent::MTE2_V>(2);
-    WaitFlag<HardEvent::MTE2_V>(3);
     WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::V_MTE2>(3);
+    WaitFlag<HardEvent::MTE2_V>(2);
+    WaitFlag<HardEvent::MTE2_V>(3);
     WaitFlag<HardEvent::MTE3_V>(0);
 }
 

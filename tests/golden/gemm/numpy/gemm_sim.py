@@ -122,10 +122,10 @@ def vector(core):  # type: ignore[no-untyped-def]
     sub = core.sub
     turn = 0
     acc_handed_turn = 0
-    core.set_flag(0, 'MTE2', 'V', 2)
-    core.set_flag(0, 'MTE2', 'V', 3)
     core.set_flag(0, 'V', 'MTE2', 2)
     core.set_flag(0, 'V', 'MTE2', 3)
+    core.set_flag(0, 'MTE2', 'V', 2)
+    core.set_flag(0, 'MTE2', 'V', 3)
     core.set_flag(0, 'MTE3', 'V', 0)
     core.cross_set(0, 1, 'MTE2')
     core.cross_set(0, 1, 'MTE2')
@@ -166,8 +166,8 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.copy_out(10, c_gm(n_start + (m_start * N)), cast_2_2(F16), (m_size,), (N,), (n_pitch,), n_size, '')
         core.set_flag(0, 'MTE3', 'V', 0)
         turn = turn + 1
-    core.wait_flag(0, 'MTE2', 'V', 2)
-    core.wait_flag(0, 'MTE2', 'V', 3)
     core.wait_flag(0, 'V', 'MTE2', 2)
     core.wait_flag(0, 'V', 'MTE2', 3)
+    core.wait_flag(0, 'MTE2', 'V', 2)
+    core.wait_flag(0, 'MTE2', 'V', 3)
     core.wait_flag(0, 'MTE3', 'V', 0)

@@ -67,10 +67,10 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     const Area sum{ub[150528], 256};  // 256 bytes, f32[m]
     const Area sum_2{ub[150784], 256};  // 256 bytes, f32[m]
 
-    SetFlag<HardEvent::MTE3_V>(0);
-    SetFlag<HardEvent::MTE3_V>(1);
     SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::V_MTE2>(2);
+    SetFlag<HardEvent::MTE3_V>(0);
+    SetFlag<HardEvent::MTE3_V>(1);
     SetFlag<HardEvent::MTE3_MTE2>(0);
     SetFlag<HardEvent::MTE3_V>(2);
     // grid m in M by BM
@@ -90,8 +90,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         tdsl::CopyIn(At<float>(x_2), x[n_start + int64_t(m_start) * N], n_size, 0.0f, Axis{m_size, N, n_pitch});
         SetFlag<HardEvent::MTE2_V>(0);
         WaitFlag<HardEvent::MTE2_V>(0);
-        WaitFlag<HardEvent::MTE3_V>(0);
         WaitFlag<HardEvent::MTE2_V>(3);
+        WaitFlag<HardEvent::MTE3_V>(0);
         // nn.tile:59: mu = mean(x over n)
         tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2), n_pitch), At<float>(scratch), m_size, n_size, 0.0f);
         PipeBarrier<PIPE_V>();
@@ -160,10 +160,10 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         SetFlag<HardEvent::MTE3_MTE2>(0);
         SetFlag<HardEvent::MTE3_V>(2);
     }
-    WaitFlag<HardEvent::MTE3_V>(0);
-    WaitFlag<HardEvent::MTE3_V>(1);
     WaitFlag<HardEvent::MTE2_V>(3);
     WaitFlag<HardEvent::V_MTE2>(2);
+    WaitFlag<HardEvent::MTE3_V>(0);
+    WaitFlag<HardEvent::MTE3_V>(1);
     WaitFlag<HardEvent::MTE3_MTE2>(0);
     WaitFlag<HardEvent::MTE3_V>(2);
 }

@@ -60,8 +60,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::V_MTE2>(3);
     SetFlag<HardEvent::MTE3_V>(0);
-    SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::V_MTE2>(5);
+    SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::MTE3_V>(1);
     // grid r in R by BR
     for (int32_t program = block; program < (R + 31) / 32; program += blocks) {
@@ -75,8 +75,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         // softmax.tile:26: var den: f32[r] = 0
         tdsl::Fill(At<float>(den), 0.0f, r_pitch);
         PipeBarrier<PIPE_V>();
-        WaitFlag<HardEvent::MTE2_V>(5);
         WaitFlag<HardEvent::V_MTE2>(5);
+        WaitFlag<HardEvent::MTE2_V>(5);
         WaitFlag<HardEvent::MTE3_V>(1);
         // softmax.tile:31: top = new
         // for n in N by BN
@@ -113,14 +113,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, r_size);
             n_turn = n_turn + 1;
         }
+        SetFlag<HardEvent::V_MTE2>(4);
         SetFlag<HardEvent::MTE2_V>(4);
         SetFlag<HardEvent::V_MTE3>(1);
-        SetFlag<HardEvent::V_MTE2>(4);
-        PipeBarrier<PIPE_V>();
         PipeBarrier<PIPE_MTE2>();
+        PipeBarrier<PIPE_V>();
+        WaitFlag<HardEvent::V_MTE2>(4);
         WaitFlag<HardEvent::MTE2_V>(4);
         WaitFlag<HardEvent::V_MTE3>(1);
-        WaitFlag<HardEvent::V_MTE2>(4);
         // softmax.tile:33: y[r, n] = exp(x[r, n] - top) / den
         // for n in N by BN
         for (int32_t n_2_start = 0; n_2_start < N; n_2_start += 256) {
@@ -147,8 +147,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             SetFlag<HardEvent::MTE3_V>(0);
             n_2_turn = n_2_turn + 1;
         }
-        SetFlag<HardEvent::MTE2_V>(5);
         SetFlag<HardEvent::V_MTE2>(5);
+        SetFlag<HardEvent::MTE2_V>(5);
         SetFlag<HardEvent::MTE3_V>(1);
     }
     WaitFlag<HardEvent::V_MTE2>(0);
@@ -156,8 +156,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::V_MTE2>(3);
     WaitFlag<HardEvent::MTE3_V>(0);
-    WaitFlag<HardEvent::MTE2_V>(5);
     WaitFlag<HardEvent::V_MTE2>(5);
+    WaitFlag<HardEvent::MTE2_V>(5);
     WaitFlag<HardEvent::MTE3_V>(1);
 }
 

@@ -79,9 +79,9 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
     int32_t m_turn = 0;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
-    SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::V_MTE2>(3);
+    SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::V_MTE2>(4);
     SetFlag<HardEvent::V_MTE2>(5);
     SetFlag<HardEvent::MTE3_V>(1);
@@ -202,9 +202,9 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
     }
     WaitFlag<HardEvent::V_MTE2>(0);
     WaitFlag<HardEvent::V_MTE2>(1);
-    WaitFlag<HardEvent::MTE3_V>(0);
     WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::V_MTE2>(3);
+    WaitFlag<HardEvent::MTE3_V>(0);
     WaitFlag<HardEvent::V_MTE2>(4);
     WaitFlag<HardEvent::V_MTE2>(5);
     WaitFlag<HardEvent::MTE3_V>(1);

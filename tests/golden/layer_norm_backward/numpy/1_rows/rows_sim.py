@@ -64,9 +64,9 @@ def vector(core):  # type: ignore[no-untyped-def]
     m_turn = 0
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
-    core.set_flag(0, 'MTE3', 'V', 0)
     core.set_flag(0, 'V', 'MTE2', 2)
     core.set_flag(0, 'V', 'MTE2', 3)
+    core.set_flag(0, 'MTE3', 'V', 0)
     core.set_flag(0, 'V', 'MTE2', 4)
     core.set_flag(0, 'V', 'MTE2', 5)
     core.set_flag(0, 'MTE3', 'V', 1)
@@ -174,9 +174,9 @@ def vector(core):  # type: ignore[no-untyped-def]
         turn = turn + 1
     core.wait_flag(0, 'V', 'MTE2', 0)
     core.wait_flag(0, 'V', 'MTE2', 1)
-    core.wait_flag(0, 'MTE3', 'V', 0)
     core.wait_flag(0, 'V', 'MTE2', 2)
     core.wait_flag(0, 'V', 'MTE2', 3)
+    core.wait_flag(0, 'MTE3', 'V', 0)
     core.wait_flag(0, 'V', 'MTE2', 4)
     core.wait_flag(0, 'V', 'MTE2', 5)
     core.wait_flag(0, 'MTE3', 'V', 1)
