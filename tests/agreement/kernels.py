@@ -6,6 +6,7 @@ from tests.agreement.dice import Dice
 from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.lookups import LOOKUPS
+from tests.agreement.programs import PROGRAMS
 from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
 from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
@@ -343,4 +344,5 @@ KINDS: dict[str, Callable[[Dice], Sample]] = {
     "chains": chains,
     **DOMAINS,
     **LOOKUPS,
+    **PROGRAMS,
 }
