@@ -31,29 +31,46 @@ from tiledsl.source import Span
 
 def prepare(frame: Frame, operand: ir.Operand, layout: Layout | None) -> None:
     """Emit what must come before a pass over ``layout`` (None: not registers) meets ``operand``."""
+    todo: list[tuple[ir.Operand, Layout | None]] = [(operand, layout)]
+    seen: set[tuple[Value, Layout | None]] = set()
+    while todo:
+        part, place = todo.pop()
+        if isinstance(part, Value) and (part, place) not in seen:
+            seen.add((part, place))
+            todo += reversed(_before(frame, part, place))
+
+
+def _before(
+    frame: Frame, value: Value, layout: Layout | None
+) -> list[tuple[ir.Operand, Layout | None]]:
+    """Make ``value`` ready by itself, or return the operands that must be, each with its layout."""
     scope = frame.scope
-    if not isinstance(operand, Value) or operand in scope.uniform or operand in scope.tiles:
-        return
-    if operand in scope.fragments:
-        if scope.fragments[operand].layout != layout:
-            keep(frame, operand)
-        return
-    match frame.plan.defs[operand]:
-        case ir.Contract() as contract if operand in frame.plan.layouts:
+    if value in scope.uniform or value in scope.tiles:
+        return []
+    if value in scope.fragments:
+        if scope.fragments[value].layout != layout:
+            keep(frame, value)
+        return []
+    match frame.plan.defs[value]:
+        case ir.Contract() as contract if value in frame.plan.layouts:
             own_product(frame, contract)
-            prepare(frame, operand, layout)
+            return _before(frame, value, layout)
         case ir.Read(var=var) if var in frame.var_fragments:
             if frame.var_fragments[var].layout != layout:
-                keep(frame, operand)
-        case ir.Compute() | ir.Load() | ir.Random() if operand in frame.plan.keep:
-            keep(frame, operand)
+                keep(frame, value)
+            return []
+        case ir.Compute() | ir.Load() | ir.Random() if value in frame.plan.keep:
+            keep(frame, value)
+            return []
         case ir.Rename(operand=source):
-            prepare(frame, source, None)
+            return [(source, None)]
         case statement:
-            axes = set(operand.type.axes)
+            axes = set(value.type.axes)
+            found: list[tuple[ir.Operand, Layout | None]] = []
             for part in ir.operands(statement):
                 same = isinstance(part, Value) and set(part.type.axes) == axes
-                prepare(frame, part, layout if same else None)
+                found.append((part, layout if same else None))
+            return found
 
 
 def keep(frame: Frame, value: Value) -> None:
@@ -89,26 +106,28 @@ def tile_for(frame: Frame, value: Value, domain: Domain | None) -> Tile:
 
 def home(frame: Frame, value: Value) -> Layout | None:
     """Return the layout of registers in which ``value`` can be computed element by element."""
-    scope = frame.scope
-    if value in scope.fragments:
-        return scope.fragments[value].layout
-    if value in scope.tiles or value in scope.uniform:
-        return None
-    match frame.plan.defs[value]:
-        case ir.Contract():
-            return frame.plan.layouts.get(value)
-        case ir.Read(var=var):
-            return frame.var_fragments[var].layout if var in frame.var_fragments else None
-        case ir.Compute(operands=operands):
-            axes = set(value.type.axes)
-            for part in operands:
-                if isinstance(part, Value) and set(part.type.axes) == axes:
-                    found = home(frame, part)
-                    if found is not None:
-                        return found
-            return None
-        case _:
-            return None
+    scope, seen, todo = frame.scope, {value}, [value]
+    while todo:
+        part = todo.pop()
+        if part in scope.fragments:
+            return scope.fragments[part].layout
+        if part in scope.tiles or part in scope.uniform:
+            continue
+        match frame.plan.defs[part]:
+            case ir.Contract():
+                layout = frame.plan.layouts.get(part)
+                if layout is not None:
+                    return layout
+            case ir.Read(var=var) if var in frame.var_fragments:
+                return frame.var_fragments[var].layout
+            case ir.Compute(operands=operands):
+                axes = set(part.type.axes)
+                whole = [x for x in operands if isinstance(x, Value) and set(x.type.axes) == axes]
+                todo += [x for x in reversed(whole) if x not in seen]
+                seen.update(whole)
+            case _:
+                pass
+    return None
 
 
 def domain_of(
