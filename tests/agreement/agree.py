@@ -74,13 +74,14 @@ def agree(sample: Sample) -> None:
 def values(param: Param, dims: dict[str, int], rng: np.random.Generator) -> Array | float | int:
     """Return an argument."""
     shape = [int(eval(d, {}, dict(dims))) for d in param.dims]
+    drawn: Array
     if param.kind == "order":
         drawn = rng.permutation(shape[0])
     elif param.step:
         low, high = round(param.low / param.step), round(param.high / param.step)
         drawn = rng.integers(low, high, shape, endpoint=True) * param.step
     else:
-        drawn = rng.uniform(param.low, param.high, shape)
+        drawn = np.asarray(rng.uniform(param.low, param.high, shape))
     if not param.dims:
         single = np.asarray(drawn).astype(DTYPES[param.dtype].numpy).item()
         return single if isinstance(single, int) else float(single)

@@ -77,11 +77,11 @@ def orders(dice: Dice) -> Sample:
         if dice.flip() and dtype in FLOATS:
             narrow = maker.number(1)
             both = narrow if "n" in narrow.axes and narrow.step and not narrow.spelled else both
-        order = [a for a in ("m", "n") if a in grid or a in both.axes]
+        order: list[str] = [a for a in ("m", "n") if a in grid or a in both.axes]
         way = dice.pick(("cumsum", "cummax", "cummin", "argmax", "argmin", "prod", "sort"))
         count = max(w.ranges["n"].sizes)
         left = both.axes - {"n"}
-        rows = [a for a in order if a != "n"]
+        rows: list[str] = [a for a in order if a != "n"]
         text = f"{way}({both.text} over n)"
         match way:
             case "cumsum":
