@@ -43,6 +43,11 @@ from tiledsl.source import NOWHERE, Span
 from tiledsl.types import DType
 
 
+# Variables that every program has, and how those of an axis end.
+_GIVEN = ("block", "blocks", "sub", "program", "turn")
+_ENDS = ("", "_start", "_size", "_pitch", "_first", "_rows", "_tile", "_turn")
+
+
 @dataclass(eq=False)
 class Loop:
     """A loop of the program that may hold rings of buffers; ``counter`` numbers its iterations."""
@@ -109,7 +114,7 @@ class Frame:
     owners: dict[str, Loop] = field(default_factory=dict)
     lives: dict[str, str] = field(default_factory=dict)
     loops: list[Loop] = field(default_factory=list)
-    names: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_GIVEN, 1))
     local: dict[Axis, str] = field(default_factory=dict)
     members: dict[Axis, tuple[Axis, ...]] = field(default_factory=dict)
     flexible: dict[Axis, "Rows"] = field(default_factory=dict)
@@ -125,6 +130,15 @@ class Frame:
             self.names[name] = self.names.get(name, 1) + 1
             found = f"{name}_{self.names[name]}"
         self.names[found] = 1
+        return found
+
+    def axis_name(self, name: str) -> str:
+        """Return a name for an axis, such that those made of it are free too."""
+        found, number = name, 1
+        while any(found + end in self.names for end in _ENDS):
+            number += 1
+            found = f"{name}_{number}"
+        self.names.update(dict.fromkeys((found + end for end in _ENDS), 1))
         return found
 
     def scalar(self, scalar: Scalar) -> Scalar:
@@ -234,7 +248,7 @@ class Frame:
         """Name the sizes of a span; those of loops and grids are defined where these begin."""
         if axis in self.local:
             return
-        self.local[axis] = self.fresh(axis.name)
+        self.local[axis] = self.axis_name(axis.name)
         if (
             axis.source is not None
             and axis.lo == Start(axis.source)
@@ -257,7 +271,7 @@ class Frame:
         """Return the number of programs; the decoding is `decode_grid`'s."""
         total: Scalar = ONE
         for axis in self.grid:
-            self.local[axis] = self.fresh(axis.name)
+            self.local[axis] = self.axis_name(axis.name)
             total = mul(total, self._count(axis))
         return total
 
@@ -341,7 +355,7 @@ class Frame:
     @contextmanager
     def loop(self, axis: Axis, depth: int, note: str) -> Iterator[None]:
         """Open the loop over ``axis``; what is emitted inside is its body."""
-        name = self.local[axis] = self.fresh(axis.name)
+        name = self.local[axis] = self.axis_name(axis.name)
         tile = tile_of(axis, self.tiles)
         variable = name if tile is None else f"{name}_start"
         loop = Loop(f"{name}_turn", depth)
