@@ -158,6 +158,7 @@ class _View:
     def __init__(self, program: npu.Program) -> None:
         self.program = program
         self.names = Names()
+        self.names.of("local", "block")  # so the template calls it
         for name in program.dims:
             self.names.of("dim", name)
         for name, _ in program.scalars:

@@ -42,7 +42,6 @@ from tiledsl.schedule import limit_of, tile_of
 from tiledsl.source import NOWHERE, Span
 from tiledsl.types import DType
 
-
 # Variables that every program has, and how those of an axis end.
 _GIVEN = ("block", "blocks", "sub", "program", "turn")
 _ENDS = ("", "_start", "_size", "_pitch", "_first", "_rows", "_tile", "_turn")
