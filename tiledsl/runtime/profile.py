@@ -216,9 +216,7 @@ def _traced(compiled: Compiled, launch: Launch, cores: int | None) -> Trace:
     assert isinstance(program, Program)
     arrays = launch.arrays | tables_of(compiled.kernel)
     chip = load(program.chip)
-    return trace(
-        program, arrays, launch.dims, launch.scalars, chip, cores, bypass=compiled.bypass
-    )
+    return trace(program, arrays, launch.dims, launch.scalars, chip, cores, bypass=compiled.bypass)
 
 
 def _near(found: Profile, setting: Setting) -> Iterator[Setting]:
