@@ -42,8 +42,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const Area x_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
     const Area x_2_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
     const Area scratch{ub[65536], 9472};  // 9472 bytes
-    const Area sub{ub[65536], 32768};  // 32768 bytes, f32[r, n]
     const Area sub_2{ub[65536], 32768};  // 32768 bytes, f32[r, n]
+    const Area sub_3{ub[65536], 32768};  // 32768 bytes, f32[r, n]
     const Area scratch_2{ub[98304], 9472};  // 9472 bytes
     const Area spread{ub[98304], 1024};  // 1024 bytes, one block an element
     const Area spread_2{ub[98304], 1024};  // 1024 bytes, one block an element
@@ -102,12 +102,12 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(top), r_size);
             tdsl::Spread(At<float>(spread), At<float>(max), r_size);
             PipeBarrier<PIPE_V>();
-            tdsl::SubTiles(Full(At<float>(sub), n_pitch), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), Col(At<float>(spread)), r_size, n_pitch);
+            tdsl::SubTiles(Full(At<float>(sub_2), n_pitch), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), Col(At<float>(spread)), r_size, n_pitch);
             SetFlag<HardEvent::V_MTE2>(n_turn % 2);
             PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(sub), At<float>(sub), r_size * n_pitch);
+            tdsl::Exponential(At<float>(sub_2), At<float>(sub_2), r_size * n_pitch);
             PipeBarrier<PIPE_V>();
-            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(sub), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
+            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(sub_2), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
             PipeBarrier<PIPE_V>();
             tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), r_size);
             tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, r_size);
@@ -134,16 +134,16 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             PipeBarrier<PIPE_V>();
             WaitFlag<HardEvent::MTE2_V>(2 + n_2_turn % 2);
             WaitFlag<HardEvent::MTE3_V>(0);
-            tdsl::SubTiles(Full(At<float>(sub_2), n_2_pitch), Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Col(At<float>(spread_2)), r_size, n_2_pitch);
+            tdsl::SubTiles(Full(At<float>(sub_3), n_2_pitch), Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Col(At<float>(spread_2)), r_size, n_2_pitch);
             SetFlag<HardEvent::V_MTE2>(2 + n_2_turn % 2);
             PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(sub_2), At<float>(sub_2), r_size * n_2_pitch);
+            tdsl::Exponential(At<float>(sub_3), At<float>(sub_3), r_size * n_2_pitch);
             tdsl::Spread(At<float>(spread_3), At<float>(den), r_size);
             PipeBarrier<PIPE_V>();
-            tdsl::DivTiles(Full(At<float>(sub_2), n_2_pitch), Full(At<float>(sub_2), n_2_pitch), Col(At<float>(spread_3)), r_size, n_2_pitch);
+            tdsl::DivTiles(Full(At<float>(sub_3), n_2_pitch), Full(At<float>(sub_3), n_2_pitch), Col(At<float>(spread_3)), r_size, n_2_pitch);
             SetFlag<HardEvent::V_MTE3>(0);
             WaitFlag<HardEvent::V_MTE3>(0);
-            tdsl::CopyOut(y[n_2_start + int64_t(r_start) * N], At<float>(sub_2), n_2_size, Axis{r_size, N, n_2_pitch});
+            tdsl::CopyOut(y[n_2_start + int64_t(r_start) * N], At<float>(sub_3), n_2_size, Axis{r_size, N, n_2_pitch});
             SetFlag<HardEvent::MTE3_V>(0);
             n_2_turn = n_2_turn + 1;
         }

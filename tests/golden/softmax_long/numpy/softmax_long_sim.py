@@ -24,8 +24,8 @@ def vector(core):  # type: ignore[no-untyped-def]
     x = core.buffer('x', 'UB', 0, 32768, 2)  # f32[r, n]
     x_2 = core.buffer('x_2', 'UB', 0, 32768, 2)  # f32[r, n]
     scratch = core.buffer('scratch', 'UB', 65536, 9472, 1)
-    sub = core.buffer('sub', 'UB', 65536, 32768, 1)  # f32[r, n]
     sub_2 = core.buffer('sub_2', 'UB', 65536, 32768, 1)  # f32[r, n]
+    sub_3 = core.buffer('sub_3', 'UB', 65536, 32768, 1)  # f32[r, n]
     scratch_2 = core.buffer('scratch_2', 'UB', 98304, 9472, 1)
     spread = core.buffer('spread', 'UB', 98304, 1024, 1)  # one block an element
     spread_2 = core.buffer('spread_2', 'UB', 98304, 1024, 1)  # one block an element
@@ -81,12 +81,12 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.binary(30, 'mul', full(den(F32), r_size), full(den(F32), r_size), full(top(F32), r_size), 1, r_size)
             core.spread(30, spread(F32), max(F32), r_size)
             core.barrier(0, 'V')
-            core.binary(30, 'sub', full(sub(F32), n_pitch), full(x(F32, 0, n_turn % 2), n_pitch), col(spread(F32)), r_size, n_pitch)
+            core.binary(30, 'sub', full(sub_2(F32), n_pitch), full(x(F32, 0, n_turn % 2), n_pitch), col(spread(F32)), r_size, n_pitch)
             core.set_flag(0, 'V', 'MTE2', n_turn % 2)
             core.barrier(0, 'V')
-            core.unary(30, 'exp', sub(F32), sub(F32), r_size * n_pitch)
+            core.unary(30, 'exp', sub_2(F32), sub_2(F32), r_size * n_pitch)
             core.barrier(0, 'V')
-            core.row_reduce(30, 'sum', sum(F32), full(sub(F32), n_pitch), scratch_2(F32), r_size, n_size, 0.0)
+            core.row_reduce(30, 'sum', sum(F32), full(sub_2(F32), n_pitch), scratch_2(F32), r_size, n_size, 0.0)
             core.barrier(0, 'V')
             core.binary(30, 'add', full(den(F32), r_size), full(den(F32), r_size), full(sum(F32), r_size), 1, r_size)
             core.with_scalar(31, 'add', top(I32), max(I32), 0, r_size)
@@ -110,16 +110,16 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.wait_flag(0, 'MTE2', 'V', 2 + (n_2_turn % 2))
             core.wait_flag(0, 'MTE3', 'V', 0)
-            core.binary(33, 'sub', full(sub_2(F32), n_2_pitch), full(x_2(F32, 0, n_2_turn % 2), n_2_pitch), col(spread_2(F32)), r_size, n_2_pitch)
+            core.binary(33, 'sub', full(sub_3(F32), n_2_pitch), full(x_2(F32, 0, n_2_turn % 2), n_2_pitch), col(spread_2(F32)), r_size, n_2_pitch)
             core.set_flag(0, 'V', 'MTE2', 2 + (n_2_turn % 2))
             core.barrier(0, 'V')
-            core.unary(33, 'exp', sub_2(F32), sub_2(F32), r_size * n_2_pitch)
+            core.unary(33, 'exp', sub_3(F32), sub_3(F32), r_size * n_2_pitch)
             core.spread(33, spread_3(F32), den(F32), r_size)
             core.barrier(0, 'V')
-            core.binary(33, 'div', full(sub_2(F32), n_2_pitch), full(sub_2(F32), n_2_pitch), col(spread_3(F32)), r_size, n_2_pitch)
+            core.binary(33, 'div', full(sub_3(F32), n_2_pitch), full(sub_3(F32), n_2_pitch), col(spread_3(F32)), r_size, n_2_pitch)
             core.set_flag(0, 'V', 'MTE3', 0)
             core.wait_flag(0, 'V', 'MTE3', 0)
-            core.copy_out(33, y_gm(n_2_start + (r_start * N)), sub_2(F32), (r_size,), (N,), (n_2_pitch,), n_2_size, '')
+            core.copy_out(33, y_gm(n_2_start + (r_start * N)), sub_3(F32), (r_size,), (N,), (n_2_pitch,), n_2_size, '')
             core.set_flag(0, 'MTE3', 'V', 0)
             n_2_turn = n_2_turn + 1
         core.set_flag(0, 'V', 'MTE2', 5)

@@ -67,7 +67,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
     const Area number_4{ub[147456], 256};  // 256 bytes, f32[]
     const Area scratch_2{ub[147456], 1792};  // 1792 bytes
     const Area scratch_3{ub[147456], 1792};  // 1792 bytes
-    const Area sub{ub[147456], 16384};  // 16384 bytes, f32[m, n]
+    const Area sub_2{ub[147456], 16384};  // 16384 bytes, f32[m, n]
     const Area sum_3{ub[149248], 256};  // 256 bytes, f32[m]
     const Area scratch_4{ub[163840], 1792};  // 1792 bytes
     const Area spread_3{ub[163840], 256};  // 256 bytes, one block an element
@@ -161,7 +161,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
             PipeBarrier<PIPE_V>();
             tdsl::Spread(At<float>(spread_3), At<float>(sum_3), m_size);
             PipeBarrier<PIPE_V>();
-            tdsl::SubTiles(Full(At<float>(sub), n_pitch), Full(At<float>(g), n_pitch), Col(At<float>(spread_3)), m_size, n_pitch);
+            tdsl::SubTiles(Full(At<float>(sub_2), n_pitch), Full(At<float>(g), n_pitch), Col(At<float>(spread_3)), m_size, n_pitch);
             PipeBarrier<PIPE_V>();
             tdsl::MulTiles(At<float>(g), At<float>(g), At<float>(d), m_size * n_pitch);
             PipeBarrier<PIPE_V>();
@@ -175,14 +175,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
             PipeBarrier<PIPE_V>();
             tdsl::MulTiles(Full(At<float>(mul_2), n_pitch), Full(At<float>(d), n_pitch), Col(At<float>(spread_4)), m_size, n_pitch);
             PipeBarrier<PIPE_V>();
-            tdsl::SubTiles(At<float>(sub), At<float>(sub), At<float>(mul_2), m_size * n_pitch);
+            tdsl::SubTiles(At<float>(sub_2), At<float>(sub_2), At<float>(mul_2), m_size * n_pitch);
             PipeBarrier<PIPE_V>();
             tdsl::Spread(At<float>(spread_5), At<float>(sum_2), m_size);
             PipeBarrier<PIPE_V>();
-            tdsl::MulTiles(Full(At<float>(sub), n_pitch), Col(At<float>(spread_5)), Full(At<float>(sub), n_pitch), m_size, n_pitch);
+            tdsl::MulTiles(Full(At<float>(sub_2), n_pitch), Col(At<float>(spread_5)), Full(At<float>(sub_2), n_pitch), m_size, n_pitch);
             SetFlag<HardEvent::V_MTE3>(0);
             WaitFlag<HardEvent::V_MTE3>(0);
-            tdsl::CopyOut(dx[n_start + int64_t(m_start) * N], At<float>(sub), n_size, Axis{m_size, N, n_pitch});
+            tdsl::CopyOut(dx[n_start + int64_t(m_start) * N], At<float>(sub_2), n_size, Axis{m_size, N, n_pitch});
             SetFlag<HardEvent::MTE3_V>(0);
             tdsl::MulTiles(At<float>(d), At<float>(dy_2, 0, m_turn % 2), At<float>(d), m_size * n_pitch);
             SetFlag<HardEvent::V_MTE2>(2 + m_turn % 2);

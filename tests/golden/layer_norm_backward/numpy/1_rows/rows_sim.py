@@ -43,7 +43,7 @@ def vector(core):  # type: ignore[no-untyped-def]
     number_4 = core.buffer('number_4', 'UB', 147456, 256, 1)  # f32[]
     scratch_2 = core.buffer('scratch_2', 'UB', 147456, 1792, 1)
     scratch_3 = core.buffer('scratch_3', 'UB', 147456, 1792, 1)
-    sub = core.buffer('sub', 'UB', 147456, 16384, 1)  # f32[m, n]
+    sub_2 = core.buffer('sub_2', 'UB', 147456, 16384, 1)  # f32[m, n]
     sum_3 = core.buffer('sum_3', 'UB', 149248, 256, 1)  # f32[m]
     scratch_4 = core.buffer('scratch_4', 'UB', 163840, 1792, 1)
     spread_3 = core.buffer('spread_3', 'UB', 163840, 256, 1)  # one block an element
@@ -136,7 +136,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.spread(21, spread_3(F32), sum_3(F32), m_size)
             core.barrier(0, 'V')
-            core.binary(21, 'sub', full(sub(F32), n_pitch), full(g(F32), n_pitch), col(spread_3(F32)), m_size, n_pitch)
+            core.binary(21, 'sub', full(sub_2(F32), n_pitch), full(g(F32), n_pitch), col(spread_3(F32)), m_size, n_pitch)
             core.barrier(0, 'V')
             core.binary(21, 'mul', full(g(F32), m_size * n_pitch), full(g(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
             core.barrier(0, 'V')
@@ -150,14 +150,14 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.binary(21, 'mul', full(mul_2(F32), n_pitch), full(d(F32), n_pitch), col(spread_4(F32)), m_size, n_pitch)
             core.barrier(0, 'V')
-            core.binary(21, 'sub', full(sub(F32), m_size * n_pitch), full(sub(F32), m_size * n_pitch), full(mul_2(F32), m_size * n_pitch), 1, m_size * n_pitch)
+            core.binary(21, 'sub', full(sub_2(F32), m_size * n_pitch), full(sub_2(F32), m_size * n_pitch), full(mul_2(F32), m_size * n_pitch), 1, m_size * n_pitch)
             core.barrier(0, 'V')
             core.spread(21, spread_5(F32), sum_2(F32), m_size)
             core.barrier(0, 'V')
-            core.binary(21, 'mul', full(sub(F32), n_pitch), col(spread_5(F32)), full(sub(F32), n_pitch), m_size, n_pitch)
+            core.binary(21, 'mul', full(sub_2(F32), n_pitch), col(spread_5(F32)), full(sub_2(F32), n_pitch), m_size, n_pitch)
             core.set_flag(0, 'V', 'MTE3', 0)
             core.wait_flag(0, 'V', 'MTE3', 0)
-            core.copy_out(21, dx_gm(n_start + (m_start * N)), sub(F32), (m_size,), (N,), (n_pitch,), n_size, '')
+            core.copy_out(21, dx_gm(n_start + (m_start * N)), sub_2(F32), (m_size,), (N,), (n_pitch,), n_size, '')
             core.set_flag(0, 'MTE3', 'V', 0)
             core.binary(22, 'mul', full(d(F32), m_size * n_pitch), full(dy(F32, 0, m_turn % 2), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
             core.set_flag(0, 'V', 'MTE2', 2 + (m_turn % 2))
