@@ -43,7 +43,10 @@ def fmt(paths: tuple[str, ...], only_check: bool, diff: bool) -> None:
     from tiledsl.syntax.parser import read_source
 
     if paths == ("-",):
-        text = click.get_text_stream("stdin", encoding="utf-8").read()
+        try:
+            text = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"standard input is not UTF-8: {error.reason}") from None
         click.echo(format_source(Source("<stdin>", text)), nl=False)
         return
     failed = changed = False
