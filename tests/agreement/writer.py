@@ -1,6 +1,7 @@
 """Builds the text of one random kernel, with the launches to run it at."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 
 from tests.agreement.dice import Dice
 from tests.agreement.expressions import Maker, Param, Scope
@@ -8,6 +9,14 @@ from tests.agreement.terms import EPS, FLOATS, Term
 
 SIZES = (1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 128, 130)
 TILES = (1, 3, 7, 16, 32, 48)
+
+# Names that mean something in a target's language, in its headers, or in the programs.
+NASTY = (
+    "args", "block", "blocks", "class", "def", "exp2f", "float", "int", "k_start", "k_turn",
+    "lambda", "lane", "m_pitch", "m_size", "main", "mean", "n_start", "np", "out", "pipe",
+    "program", "queue", "self", "smem", "std", "sub", "template", "threadIdx", "tid", "tiling",
+    "turn", "ub", "warp", "x_handed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,16 +200,26 @@ class Writer:
                 pass
         text += self.schedule()
         seed = self.dice.integer(0, 1000)
+        names = self.renamed(text)
+        text = re.sub(r"\b[a-z]\w*\b", lambda m: names.get(m[0], m[0]), text)
         return Sample(
             kind=kind,
             text=text,
-            params=tuple(self.params),
-            outputs=tuple(self.outputs),
+            params=tuple(replace(p, name=names.get(p.name, p.name)) for p in self.params),
+            outputs=tuple(replace(o, name=names.get(o.name, o.name)) for o in self.outputs),
             launches=tuple(launches),
             tiles=tiles,
             seed=seed,
             chips=self.chips(text),
         )
+
+    def renamed(self, text: str) -> dict[str, str]:
+        """Draw other names for some of the ranges, parameters and values."""
+        if not self.dice.one_in(5):
+            return {}
+        own = sorted({*self.ranges, *re.findall(r"\b[ptsy]\d+\b", text)})
+        nasty = self.dice.shuffled(NASTY)
+        return dict(zip(self.dice.some(own), nasty, strict=False))
 
     def chips(self, text: str) -> dict[str, str]:
         """Draw a chip for each device, of those that have what the kernel needs."""
