@@ -285,6 +285,24 @@ class Core:
                 self.deliver(value, self.accumulators[var])
             case _:
                 pass
+        for value in ir.results(statement):
+            if value in marks.to_cube and not self.unified and self.multiplied_inside(value):
+                self.matrices[value] = self.hand.receive_matrix(value)
+
+    def multiplied_inside(self, value: ir.Value) -> bool:
+        """Whether the first product of a value made here is in a block of its own.
+
+        The value comes but once. It is received no earlier than need be: what is behind it in the
+        queue waits with it.
+        """
+        for s in self.block[1:]:
+            if isinstance(s, ir.Contract) and value in (s.a, s.b):
+                return False
+            if any(
+                isinstance(x, ir.Contract) and value in (x.a, x.b) for x in ir.statements((s,))
+            ):
+                return True
+        return False
 
     def new_accumulator(self, name: str, dtype: DType, m: Axis, n: Axis) -> Accumulator:
         """Return room in L0C: twice, where two programs' products fit side by side."""
@@ -320,10 +338,10 @@ class Core:
 
     def matrix(self, product: ir.Contract, value: ir.Value) -> Matrix:
         """Return an operand of a product in L1."""
-        if value not in self.marks.to_cube:
+        if not self.unified or value not in self.marks.to_cube:
+            if value not in self.matrices:
+                self.matrices[value] = self.hand.receive_matrix(value)
             return self.matrices[value]
-        if not self.unified:
-            return self.hand.receive_matrix(value)
         rows, cols = matrix_axes(self.frame, product, value)
         if len(cols) > 1:
             raise self.frame.cannot(product.span, "a matrix whose rows have several ranges")
