@@ -279,15 +279,18 @@ def chains(dice: Dice) -> Sample:
     extent = "I" if causal == 1 else "J"
     dims = {x: w.ranges[x].dim for x in w.ranges} | {"j": extent}
     shapes = ("i", "d"), ("j", "d"), ("j", e)
+    reads = []
     for number, shape in enumerate(shapes):
         kept = tuple(lead) if dice.integer(0, 3) else ()
         w.params.append(
             Param(f"p{number}", dtype, tuple(dims[x] for x in (*kept, *shape)), "uniform", -1, 1, 0)
         )
-        w.lines.append(", ".join((*kept, *shape)))
-    q, k, v = (f"p{n}[{at}]" for n, at in enumerate(w.lines))
-    w.lines.clear()
+        reads.append(f"p{number}[{', '.join((*kept, *shape))}]")
+    q, k, v = reads
     w.declare([*lead, "i", "d", *([] if same else ["e"])])
+    if dice.one_in(3):  # a product of what is computed before the loop
+        w.add(1, f"qs = {dtype}({q} * 0.5)")
+        q = "qs"
     scores = f"{q} @ {k}" if dice.flip() else f"{k} @ {q}"
     if dice.flip():
         scores = f"{scores} * 0.5"
@@ -319,12 +322,12 @@ def chains(dice: Dice) -> Sample:
         if mask:
             change = f"where({mask}, {change}, 0.0)"
         w.add(2, f"p = {change}")
-        w.add(2, f"acc += {dtype}(p) @ {v}")
-        if dice.flip():
-            w.add(2, "")
-            w.lines.pop()
+        w.add(2, f"ps = {dtype}(p)")
+        w.add(2, f"acc += ps @ {v}")
+        if dice.one_in(3):
+            w.add(2, f"acc += ps @ {v}")
         out = "acc"
-        most = 65.0 * 65 * max(w.ranges["d"].sizes) / 8
+        most = 65.0 * 65 * max(w.ranges["d"].sizes) / 4
         error = most * (EPS[dtype] * 2 + 1e-5) + 1e-4
     order = [*lead, "i", e]
     if dice.one_in(6):
