@@ -28,6 +28,12 @@ trunc write y0 y1 yn
 """
 _RESERVED = frozenset((_KEYWORDS + _TAKEN).split())
 
+# Names of the host's text, where arguments of the kernel stand beside them.
+_ARGUMENTS = ("dim", "param", "derived", "address")
+_HOST = frozenset("""
+blocks bytes call copy cores error error_size from next programs seed tensors tiling_address to
+""".split())
+
 
 def identifier(name: str) -> str:
     """Return ``name`` as an identifier that is neither a keyword nor taken."""
@@ -51,6 +57,8 @@ class Names:
         key = (kind, name)
         if key not in self._given:
             base = identifier(name)
+            if kind in _ARGUMENTS and base in _HOST:
+                base = f"{base}_"
             found, number = base, 2
             while found in self._used:
                 found, number = f"{base}_{number}", number + 1

@@ -12,9 +12,9 @@ TILES = (1, 3, 7, 16, 32, 48)
 
 # Names that mean something in a target's language, in its headers, or in the programs.
 NASTY = (
-    "args", "block", "blocks", "class", "def", "exp2f", "float", "int", "k_start", "k_turn",
+    "args", "block", "blocks", "bytes", "call", "class", "copy", "cores", "error", "def", "exp2f", "float", "int", "k_start", "k_turn",
     "lambda", "lane", "m_pitch", "m_size", "main", "mean", "n_start", "np", "out", "pipe",
-    "program", "queue", "self", "smem", "std", "sub", "template", "threadIdx", "tid", "tiling",
+    "next", "program", "queue", "seed", "self", "smem", "std", "sub", "template", "threadIdx", "tid", "tiling",
     "turn", "ub", "warp", "x_handed",
 )  # fmt: skip
 
