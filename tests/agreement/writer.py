@@ -12,10 +12,10 @@ TILES = (1, 3, 7, 16, 32, 48)
 
 # Names that mean something in a target's language, in its headers, or in the programs.
 NASTY = (
-    "args", "block", "blocks", "bytes", "call", "class", "copy", "cores", "error", "def", "exp2f", "float", "int", "k_start", "k_turn",
-    "lambda", "lane", "m_pitch", "m_size", "main", "mean", "n_start", "np", "out", "pipe",
-    "next", "program", "queue", "seed", "self", "smem", "std", "sub", "template", "threadIdx", "tid", "tiling",
-    "turn", "ub", "warp", "x_handed",
+    "args", "block", "blocks", "bytes", "call", "class", "copy", "cores", "def", "error",
+    "exp2f", "float", "int", "k_start", "k_turn", "lambda", "lane", "m_pitch", "m_size", "main",
+    "mean", "n_start", "next", "np", "out", "pipe", "program", "queue", "seed", "self", "smem",
+    "std", "sub", "template", "threadIdx", "tid", "tiling", "turn", "ub", "warp", "x_handed",
 )  # fmt: skip
 
 
