@@ -30,7 +30,24 @@ _RESERVED = frozenset((_KEYWORDS + _TAKEN).split())
 
 # Names of the host's text, where arguments of the kernel stand beside them.
 _ARGUMENTS = ("dim", "param", "derived", "address")
-_HOST = frozenset(["blocks", "bytes", "call", "copy", "cores", "error", "error_size", "from", "next", "programs", "seed", "tensors", "tiling_address", "to"])
+_HOST = frozenset(
+    [
+        "blocks",
+        "bytes",
+        "call",
+        "copy",
+        "cores",
+        "error",
+        "error_size",
+        "from",
+        "next",
+        "programs",
+        "seed",
+        "tensors",
+        "tiling_address",
+        "to",
+    ]
+)
 
 
 def identifier(name: str) -> str:
