@@ -540,6 +540,11 @@ class Vectors:
             self.compare("ne", src, Literal(0), dst)
             return
         path = hops(src.dtype, dst.dtype)
+        if path is None and src.dtype.size <= 2 and hops(src.dtype, F32) and hops(F32, dst.dtype):
+            wide = frame.tile("wide", src.axes, F32)  # which holds them all
+            self.cast(src, wide)
+            self.cast(wide, dst)
+            return
         if path is None:
             raise frame.cannot(frame.span, f"a cast from {src.dtype} to {dst.dtype}")
         src = self._within(src, dst.dtype)
