@@ -11,6 +11,7 @@ from tests.agreement.dice import Dice
 from tests.agreement.terms import (
     EPS,
     FLOATS,
+    LIMITS,
     ZERO_ERROR,
     Term,
     add,
@@ -118,13 +119,13 @@ class Maker:
         if dtype in FLOATS:
             if self.dice.flip():
                 kind, step = "uniform", 0.0
-        elif dtype == "i8":
-            low, high, step = -128, 127, 1
+        elif dtype in ("i8", "u8", "i16"):
+            (low, high), step = LIMITS[dtype], 1
         elif self.dice.one_in(4):
             kind, low, high, step = "big", -(2.0**30), 2.0**30, 1
         else:
             low, high, step = -50, 50, 1
-        if not dims and dtype in ("f16", "bf16", "i8"):
+        if not dims and dtype != "bool":
             dtype = "f32" if dtype in FLOATS else "i32"
         if dtype == "bool":
             kind, low, high, step = "exact", 0, 1, 1
@@ -152,7 +153,7 @@ class Maker:
         if other.dtype in FLOATS:
             value = self.dice.integer(-12, 12) / 4
             return literal(f"{value}", other.dtype, value, 0.25)
-        value = self.dice.integer(-9, 9)
+        value = self.dice.integer(0 if other.dtype == "u8" else -9, 9)
         return literal(f"{value}", other.dtype, value, 1)
 
     # ---- floats
@@ -312,7 +313,7 @@ class Maker:
         """Return an integer."""
         if depth <= 0:
             way = self.pick("leaf", "leaf", "position")
-            return self.position() if way == "position" else self.leaf("i32", "i8")
+            return self.position() if way == "position" else self.leaf("i32", "i8", "u8", "i16")
         way = self.pick("+", "-", "*", "//", "%", "bits", "shift", "select", "where", "fold",
                         "abs", "of_float", "of_bool", "narrow", "not", "clamp")  # fmt: skip
         a = self.integer(depth - 1)
@@ -366,7 +367,7 @@ class Maker:
                     a, text=f"(~{a.text})", dtype=wide(a.dtype), lo=-a.hi - 1, hi=-a.lo - 1
                 )
             case "clamp":
-                low = self.dice.integer(-60, 20)
+                low = self.dice.integer(0 if a.dtype == "u8" else -60, 20)
                 high = low + self.dice.integer(0, 80)
                 return replace(a, text=f"clamp({a.text}, {low}, {high})", lo=low, hi=high)
             case "of_float":
@@ -379,12 +380,14 @@ class Maker:
                 c = self.truth(depth - 1)
                 return Term(f"i32({c.text})", "i32", c.axes, 0, 1, 1, 0.0, c.spelled)
             case _:
-                return cast(a, self.pick("i8", "i32"))
+                return cast(a, self.pick("i8", "i32", "u8", "i16"))
 
     # ---- truth values
 
     def truth(self, depth: int) -> Term:
         """Return a bool."""
+        if self.dice.one_in(6):
+            return self.leaf("bool")
         if depth <= 0 and self.dice.integer(0, 2):
             a, b = self.position(), self.integer(0)
             return self.compared(self.pick(*COMPARISONS), a, b)

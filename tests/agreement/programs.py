@@ -49,7 +49,7 @@ class _Body:
             high = 1.0
         else:
             high = 4.0 if dtype in FLOATS else 127.0 if dtype == "i8" else 200.0
-        low = 0.0 if dtype == "bool" else -high
+        low = 0.0 if dtype in ("bool", "u8") else -high
         step = 0.0 if dtype in FLOATS else 1.0
         # A float's error is at most that of one turn, and half of what it was before.
         err = {"f32": 1e-3, "f16": 4e-2, "bf16": 0.3}.get(dtype, 0.0)
@@ -107,7 +107,7 @@ class _Body:
             text = f"({whole.text} % 100)"
             if self.dice.flip():
                 text = f"({text} + {var.text} // 2)"
-            text = f"i8({text})" if var.dtype == "i8" else text
+            text = text if var.dtype == "i32" else f"{var.dtype}({text})"
             self.w.add(depth, f"{var.text} = {text}")
             return
         # Only exact floats beside the variable, so that its error does not grow.

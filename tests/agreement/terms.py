@@ -8,6 +8,12 @@ FLOATS = ("f32", "f16", "bf16")
 # Half a unit in the last place, relative; the number of bits of a mantissa.
 EPS = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
 BITS = {"f32": 24, "f16": 11, "bf16": 8}
+LIMITS = {
+    "i8": (-128.0, 127.0),
+    "u8": (0.0, 255.0),
+    "i16": (-(2.0**15), 2.0**15 - 1),
+    "i32": (-(2.0**31), 2.0**31 - 1),
+}
 SMALLEST = {"f32": 2.0**-100, "f16": 2.0**-14, "bf16": 2.0**-100}
 
 # What a device's function may be off, relative to its result, and absolutely.
@@ -102,7 +108,7 @@ def cast(a: Term, dtype: str) -> Term:
         exact = exact_in(a, dtype)
         err = a.err if exact else a.err + (a.most + a.err) * EPS[dtype] + 6e-8
         return replace(a, text=text, dtype=dtype, step=a.step if exact else 0.0, err=err)
-    low, high = (-128.0, 127.0) if dtype == "i8" else (-(2.0**31), 2.0**31 - 1)
+    low, high = LIMITS[dtype]
     ends = min(max(a.lo, low), high), min(max(a.hi, low), high)
     return replace(a, text=text, dtype=dtype, lo=ends[0], hi=ends[1])
 

@@ -224,7 +224,7 @@ class Writer:
     def chips(self, text: str) -> dict[str, str]:
         """Draw a chip for each device, of those that have what the kernel needs."""
         ascend = ["ascend910b3"] * 3
-        if "bf16" not in text and "atomic" not in text:
+        if not re.search("bf16|atomic|i16", text):
             ascend.append("ascend310p")
         chip = self.dice.pick(ascend)
         gpu = self.dice.pick(("cuda.sm80", "cuda.sm90"))
@@ -264,7 +264,7 @@ def anything(maker: Maker, depth: int) -> Term:
 def dtypes(dice: Dice) -> tuple[str, ...]:
     """Return element types for one kernel: few, so that they meet."""
     floats = dice.some(FLOATS, 1)[:2]
-    return (*floats, dice.pick(("i32", "i32", "i8")))
+    return (*floats, dice.pick(("i32", "i32", "i32", "i8", "i8", "u8", "i16")))
 
 
 def loop_over(r: Range) -> str:
