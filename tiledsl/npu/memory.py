@@ -176,6 +176,8 @@ def ready(frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[
     """Return ``value`` with all the axes of the index and the tensor's type, not a mask."""
     vectors, dtype = Vectors(frame), statement.tensor.dtype
     if not isinstance(value, Tile):
+        if dtype is DType.BOOL:
+            value, dtype = apply("where", value, ONE, ZERO, dtype=DType.I32), DType.U8
         tile = frame.tile(statement.tensor.name, order, dtype)
         vectors.fill(tile, value)
         return tile
