@@ -110,6 +110,9 @@ def test_runs_tell_cycles() -> None:
     result = SOFTMAX["softmax"].run({"x": np.ones((4, 100), np.float16)}, chip="ascend910b3")
     assert result.cycles is not None
     assert result.cycles > 0
+    assert result.launches == 1
+    assert result.moved is not None
+    assert result.moved > 0
     assert result.microseconds is not None
     assert "cycles" in result.report()
 

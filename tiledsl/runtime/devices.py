@@ -43,12 +43,13 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a device tells of one kernel's run."""
+    """What a device tells of one kernel's run; ``moved`` are bytes from and to global memory."""
 
     kernel: str
     cycles: int | None
     microseconds: float | None
     report: str
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ def _simulate(job: Job) -> Run:
         )  # fmt: skip
     except (DeadlockError, HazardError, OutOfPlaceError) as fault:
         raise DeviceError(f"{name}: {fault}") from fault
-    return Run(name, round(result.cycles), float(result.microseconds), result.report())
+    moved = sum(size for path, size in result.timing.moved.items() if "GM" in path)
+    cycles, time = round(result.cycles), float(result.microseconds)
+    return Run(name, cycles, time, result.report(), round(moved))
 
 
 def _ascend_host(job: Job) -> Run:

@@ -46,7 +46,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run has given; cycles and microseconds are the simulator's, else `None`.
+    """What a run has given; cycles, microseconds and bytes are the simulator's, else `None`.
 
     ``outputs`` has the outputs and the arrays that were updated in place.
     """
@@ -65,6 +65,17 @@ class Result:
         """The time of all steps, one after the other."""
         times = [run.microseconds for run in self.runs if run.microseconds is not None]
         return sum(times) if times and len(times) == len(self.runs) else None
+
+    @property
+    def moved(self) -> int | None:
+        """The bytes that all steps copy from and to global memory."""
+        counts = [run.moved for run in self.runs if run.moved is not None]
+        return sum(counts) if counts and len(counts) == len(self.runs) else None
+
+    @property
+    def launches(self) -> int:
+        """The number of steps: one, or those of an op."""
+        return len(self.runs)
 
     def report(self) -> str:
         """Return what the device tells of the run, step by step."""
