@@ -11,6 +11,7 @@ from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.place import place
+from tiledsl.npu.random import random
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
 from tiledsl.npu.scan import scan
@@ -410,6 +411,9 @@ class Core:
                 for result in (value, at):
                     self.tiles[result] = self.destination(statement, result, [])
                 sort(frame, statement, self.tiles[operand], self.tiles[value], self.tiles[at])
+            case ir.Random(result=value, seed=seed, offset=offset):
+                tile = self.tiles[value] = self.destination(statement, value, [])
+                random(frame, statement, self.source(seed), self.source(offset), tile)
             case ir.Declare(var=var, value=initial):
                 self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
                 self.assign(var, initial)

@@ -115,6 +115,29 @@ def bitcast(x: Array, dtype: DType) -> Array:
     return np.ascontiguousarray(x).view(dtype.numpy)
 
 
+def philox(seed: Array, offset: Array) -> Array:
+    """Return the first word of Philox 4x32-10 for the key ``seed`` and the counter ``offset``.
+
+    Both are integers of 64 bits; of 128 bits of counter the high half is 0.
+    """
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    wide = (np.asarray(x).astype(np.int64).view(np.uint64) for x in (seed, offset))
+    key, counter = np.broadcast_arrays(*wide)
+    k0, k1, c0, c1 = key & low, key >> half, counter & low, counter >> half
+    c2 = c3 = np.zeros_like(c0)
+    for _ in range(10):
+        first, second = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c2 = second >> half ^ c1 ^ k0, first >> half ^ c3 ^ k1
+        c1, c3 = second & low, first & low
+        k0, k1 = k0 + np.uint64(0x9E3779B9) & low, k1 + np.uint64(0xBB67AE85) & low
+    return c0.astype(np.uint32)
+
+
+def uniform(bits: Array) -> Array:
+    """Return numbers in [0, 1) of words: their 24 high bits."""
+    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
 def lowest(dtype: DType) -> int | float:
     """Return the value over nothing of ``max``: ``-inf``, or the lowest integer."""
     return dtype.limits[0]

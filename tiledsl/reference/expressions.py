@@ -5,7 +5,7 @@ from typing import assert_never
 
 import numpy as np
 
-from tiledsl.ops import OPS, REDUCTIONS, SCANS, bitcast, convert, wrap
+from tiledsl.ops import OPS, REDUCTIONS, SCANS, bitcast, convert, philox, uniform, wrap
 from tiledsl.ops.registry import Array
 from tiledsl.reference.errors import fail
 from tiledsl.reference.evaluator import Evaluator, TensorValue
@@ -417,6 +417,15 @@ def _size(run: Evaluator, call: tree.Call) -> tuple[Tile, ...]:
     return (tile(run.range_of(name).size),)
 
 
+def _random(run: Evaluator, call: tree.Call) -> tuple[Tile, ...]:
+    seed, offset = (run.tile(arg) for arg in _expressions(call))
+    axes = union([seed, offset])
+    words = philox(aligned(seed, axes), aligned(offset, axes))
+    if call.function.id == "rand":
+        return (Tile(widened(uniform(words)), axes, DType.F32),)
+    return (Tile(widened(words), axes, DType.U32),)
+
+
 SPECIAL: dict[str, Callable[[Evaluator, tree.Call], tuple[Tile, ...]]] = {
     "rename": _rename,
     "wrap": _wrap,
@@ -426,4 +435,6 @@ SPECIAL: dict[str, Callable[[Evaluator, tree.Call], tuple[Tile, ...]]] = {
     "has": _has,
     "ceil_div": _ceil_div,
     "size": _size,
+    "rand": _random,
+    "bits": _random,
 }

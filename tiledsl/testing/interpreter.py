@@ -13,7 +13,7 @@ import numpy as np
 
 from tiledsl import ir
 from tiledsl import scalar as sc
-from tiledsl.ops import Op, bitcast, convert, wrap
+from tiledsl.ops import Op, bitcast, convert, philox, uniform, wrap
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.arrays import element_type
 from tiledsl.runtime.evaluate import Number, evaluate
@@ -159,8 +159,10 @@ class _Machine:
                 self.contract(statement)
             case ir.Sort():
                 self.sort(statement)
-            case ir.Random():
-                raise NotImplementedError("random numbers")
+            case ir.Random(result=result, seed=seed, offset=offset):
+                axes = list(result.type.axes)
+                words = philox(self.operand(seed, axes), self.operand(offset, axes))
+                self.define(result, words if statement.function == "bits" else uniform(words))
             case ir.Load():
                 self.load(statement)
             case ir.Store():
