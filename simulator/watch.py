@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tiledsl.npu.program import LEAVING
 from tiledsl.simulator.core import CUBE, Core, Crossing, Launch, Line
 from tiledsl.simulator.lanes import round_up
 from tiledsl.simulator.order import Clock, Clocks, Conflict, Event, Lanes, Order, Region, Shadow
@@ -386,6 +387,9 @@ class Watcher(Core):
             (high * 16 * src.dtype.size, 1),
         )  # fmt: skip
         into = self._elements(dst, (m, n), (same(dst_stride), 1))
+        if dtype not in LEAVING[src.dtype]:
+            note = self._note(line, "FIX", "fixpipe")
+            self._tell("operand", note, f"{src.dtype} cannot leave L0C as {dtype}")
         self._run(line, "FIX", "fixpipe", [], [(src, found)], (m, n), outside=(into, True))
 
     def drain(

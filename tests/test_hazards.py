@@ -21,6 +21,7 @@ from tests.npu_samples import (
 from tiledsl.chips import load
 from tiledsl.npu import program as npu
 from tiledsl.npu.program import Barrier, Buffer, Memory, Ref, View
+from tiledsl.npu.rewriting import with_blocks
 from tiledsl.ops.registry import Array
 from tiledsl.scalar import ONE, ZERO, Local, Tensor, integer, mul
 from tiledsl.simulator import HazardError, check, simulate
@@ -87,6 +88,19 @@ def _balanced(program: npu.Program) -> bool:
     waits = sorted(f"{s.src}{s.dst}" for s in every if isinstance(s, npu.WaitFlag))
     barriers = sum(isinstance(s, Barrier) for s in every)
     return sets == waits and len(sets) == 3 and barriers == 6
+
+
+def test_a_rounding_that_l0c_does_not_leave_with() -> None:
+    program, arrays, dims = SAMPLES["mixed"]
+    cube = program.cores[0]
+
+    def steps(body: tuple[npu.Step, ...]) -> tuple[npu.Step, ...]:
+        return with_blocks(
+            body, lambda s: replace(s, dtype=DType.I32) if isinstance(s, npu.Fixpipe) else s
+        )
+
+    worse = replace(program, cores=(replace(cube, body=steps(cube.body)), *program.cores[1:]))
+    assert "operand" in {h.kind for h in check(worse, dims, {}, arrays)}
 
 
 def test_simulate_refuses_a_program_with_hazards() -> None:

@@ -125,6 +125,10 @@ def test_comparisons() -> None:
     assert compare(np.nextafter(one, 2), one, DType.F32, exact=True).text
     assert "shape [4], expected [2]" in compare(one, one[:2], DType.F32).text
     assert "got 3, expected 2" in compare(np.array([3]), np.array([2]), DType.I32).text
+    # A row of one element has its neighbours' size for a yardstick, not its own.
+    column = np.array([[8.0], [1e-3]], np.float32)
+    assert not compare(column + np.float32(1e-5), column, DType.F32).text
+    assert compare(column + np.float32(1e-3), column, DType.F32).text
     half = one.astype(ml_dtypes.bfloat16)
     assert not compare(half * ml_dtypes.bfloat16(1.01), half, DType.BF16).text
 

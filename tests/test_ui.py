@@ -32,6 +32,12 @@ def diagnostics(path: Path) -> list[Diagnostic]:
         except CompileError as error:
             return list(error.diagnostics)
         return []
-    from tiledsl.driver import check_file
+    from tiledsl.driver import check_file, load_checked
 
-    return check_file(path)
+    if path.parent.name != "targets":
+        return check_file(path)
+    target = path.read_text(encoding="utf-8").partition("# target: ")[2].partition("\n")[0]
+    (kernel,) = load_checked(path)[1].values()
+    with pytest.raises(CompileError) as caught:
+        kernel.build(target)
+    return list(caught.value.diagnostics)

@@ -36,6 +36,7 @@ class OverCapacity(Diagnostic):
     needed: int
     rows: tuple[tuple[str, str, int, str], ...]
     sizes: tuple[tuple[str, int], ...]
+    spans: tuple[tuple[str, int], ...] = ()
 
     @property
     def message(self) -> str:
@@ -54,8 +55,12 @@ class OverCapacity(Diagnostic):
 
     @property
     def help(self) -> str | None:
-        """Name the sizes that could be smaller."""
+        """Name the sizes that could be smaller, else the longest span."""
+        if all(size == 1 for _, size in self.sizes) and self.spans:
+            name, most = max(self.spans, key=lambda span: span[1])
+            loop = f"for {name} in … by B{name.upper()}:"
+            return f"`span {name}` has up to {most:,}: bound it more tightly, or write `{loop}`"
         if not self.sizes:
-            return "bound the span more tightly, or loop over it: `for n in N by BN:`"
+            return "write a name for a size, `by BM`: the compiler takes sizes that fit"
         now = ", ".join(f"{name} = {value}" for name, value in self.sizes)
         return f"use smaller tiles than {now}, or leave them out: the compiler takes sizes that fit"

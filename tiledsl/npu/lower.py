@@ -148,10 +148,22 @@ def over_capacity(shape: Shape, plan: Plan, overflow: CapacityError) -> CompileE
     """Return the error that tabulates what does not fit."""
     chip, kernel = shape.chip, shape.kernel
     largest = sorted(overflow.buffers, key=lambda b: -b.size * b.slots)
-    rows = tuple((b.name, b.note, b.size * b.slots, "") for b in largest)
+    rows = tuple(
+        (b.name, b.note, b.size * b.slots, _words(overflow.lines.get(b.name))) for b in largest
+    )
     capacity = chip.capacity[overflow.memory.value]
     sizes = tuple(plan.tiles.items())
     memory = overflow.memory.value
-    return CompileError(
-        [OverCapacity(kernel.span, chip.name, memory, capacity, overflow.needed, rows, sizes)]
+    spans = tuple((a.name, a.limit) for a in shape.spans if a.limit is not None)
+    table = OverCapacity(
+        kernel.span, chip.name, memory, capacity, overflow.needed, rows, sizes, spans
     )
+    return CompileError([table])
+
+
+def _words(lines: tuple[int, int] | None) -> str:
+    match lines:
+        case None:
+            return ""
+        case first, last:
+            return str(first) if first == last else f"{first} to {last}"

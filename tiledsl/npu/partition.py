@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiledsl import ir
+from tiledsl.npu import program as npu
 from tiledsl.npu.lanes import is_known, is_plain
 from tiledsl.scalar import ONE, Axis, Literal
 from tiledsl.types import DType
@@ -162,10 +163,13 @@ def _find_direct_stores(
         while len(users.get(last, ())) == 1:
             user = users[last][0]
             steps.append(user)
-            if isinstance(user, ir.Compute) and user.op.name == "cast" and len(steps) == 1:
+            if (
+                isinstance(user, ir.Compute) and user.op.name == "cast" and len(steps) == 1
+                and user.result.type.dtype in npu.LEAVING[value.type.dtype]
+            ):  # fmt: skip
                 last = user.result
                 continue
-            if isinstance(user, ir.Store) and _plain(user, value, rank):
+            if isinstance(user, ir.Store) and _plain(user, last, rank):
                 marks.direct[value] = DirectStore(value, user)
                 marks.skipped.update(id(s) for s in steps)
             break
@@ -176,7 +180,7 @@ def _plain(store: ir.Store, value: ir.Value, rank: Mapping[Axis, int]) -> bool:
     axes = set(value.type.axes)
     named = [axis for i in store.index for axis, mult in i.terms if mult == ONE]
     simple = all(i.gather is None and len(i.terms) <= 1 for i in store.index)
-    rounded = store.tensor.dtype in (DType.F32, DType.F16, DType.BF16, DType.I32)
+    rounded = store.tensor.dtype is value.type.dtype
     last = store.index[-1].terms if store.index else ()
     return (
         store.mode == "store" and not any(store.guards) and simple and rounded

@@ -1,25 +1,31 @@
 """Give every buffer its address: buffers whose lives meet do not overlap."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tiledsl.npu import program as npu
 from tiledsl.npu.rewriting import with_blocks, with_refs
+from tiledsl.source import NOWHERE, Span
 
 
 @dataclass(eq=False)
 class CapacityError(Exception):
-    """The buffers of ``memory`` that live at the worst moment need more than there is."""
+    """The buffers of ``memory`` that live at the worst moment need more than there is.
+
+    ``lines`` are the first and the last line of the source that use each.
+    """
 
     memory: npu.Memory
     needed: int
     buffers: tuple[npu.Buffer, ...]
+    lines: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass
 class _Life:
     first: int
     last: int
+    spans: list[Span]
 
 
 def place(
@@ -52,10 +58,7 @@ def place(
                 break
             offset = max(offset, end)
         if offset + size > capacity[buffer.memory]:
-            together = tuple(
-                b for b in used if b.memory is buffer.memory and _meet(life, lives[b.name])
-            )
-            raise CapacityError(buffer.memory, sum(b.size * b.slots for b in together), together)
+            raise _overflow([b for b in used if b.memory is buffer.memory], lives, offset + size)
         placed[buffer.name] = replace(buffer, offset=offset)
 
     def at(ref: npu.Ref) -> npu.Ref:
@@ -63,6 +66,28 @@ def place(
 
     order = sorted(placed.values(), key=lambda b: (b.memory.value, b.offset, b.name))
     return with_blocks(body, lambda step: with_refs(step, at)), tuple(order)
+
+
+def _overflow(
+    buffers: list[npu.Buffer], lives: Mapping[str, _Life], needed: int
+) -> CapacityError:
+    """Return the error for buffers of one memory, with those that live at the worst moment.
+
+    They need ``needed`` bytes, or more where they would be too many without any gap.
+    """
+    moments = [
+        [b for b in buffers if lives[b.name].first <= life.first <= lives[b.name].last]
+        for life in (lives[b.name] for b in buffers)
+    ]
+    bytes_of = [sum(b.size * b.slots for b in together) for together in moments]
+    most = max(bytes_of)
+    worst = tuple(moments[bytes_of.index(most)])
+    lines: dict[str, tuple[int, int]] = {}
+    for buffer in worst:
+        numbers = [span.line for span in lives[buffer.name].spans if span is not NOWHERE]
+        if numbers:
+            lines[buffer.name] = (min(numbers), max(numbers))
+    return CapacityError(worst[0].memory, max(needed, most), worst, lines)
 
 
 def _meet(a: _Life, b: _Life) -> bool:
@@ -76,6 +101,7 @@ def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _
     """
     places: dict[str, list[tuple[int, tuple[tuple[int, int], ...]]]] = {}
     regions: dict[str, tuple[int, int]] = {}
+    spans: dict[str, list[Span]] = {}
     clock = 0
 
     def number(steps: tuple[npu.Step, ...], loops: tuple[list[int], ...]) -> None:
@@ -98,6 +124,7 @@ def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _
                     writes, reads = npu.operands(step)
                     for ref in (*writes, *reads):
                         places.setdefault(ref.buffer.name, []).append((clock, loops))  # type: ignore[arg-type]
+                        spans.setdefault(ref.buffer.name, []).append(step.span)
 
     number(body, ())
     lives: dict[str, _Life] = {}
@@ -111,5 +138,5 @@ def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _
         if name in owners and owners[name] in regions:
             start, end = regions[owners[name]]
             first, last = min(first, start), max(last, end)
-        lives[name] = _Life(first, last)
+        lives[name] = _Life(first, last, spans[name])
     return lives

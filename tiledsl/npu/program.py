@@ -341,12 +341,16 @@ class Mmad(Instruction):
     first: Scalar
 
 
+# What the type of an accumulator may become on its way out of L0C, without a scale.
+LEAVING = {DType.F32: (DType.F32, DType.F16, DType.BF16), DType.I32: (DType.I32,)}
+
+
 @dataclass(frozen=True, slots=True)
 class Fixpipe(Instruction):
     """FIXP, L0C to global memory, NZ to row-major, with ``dst_stride`` elements from row to row.
 
     ``m`` x ``n`` elements of the tile that `Mmad` wrote with the same ``m``; rounded to
-    ``dtype`` (f32, f16, bf16, i32; nearest even) on the way.
+    ``dtype`` on the way (nearest even), which is one of `LEAVING` for the type of ``src``.
     """
 
     dst: Global

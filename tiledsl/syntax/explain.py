@@ -177,6 +177,8 @@ def _plain(m: Mistake) -> Diagnostic:
         hint = "outputs stand in brackets: `-> (y: f32[N])`"
     elif m.kind in ("NAME", "NUMBER", "(") and "," in m.accepted and m.in_brackets:
         hint = "is a comma missing?"
+    elif m.kind == "," and m.in_brackets and re.search(r"\[[^\]]* else [^\]]*$", m.before):
+        hint = "one default stands for all, behind the last index: `x[i + 1, j else 0]`"
     elif "=" in m.accepted and _WORD.fullmatch(m.before):
         hint = "a line binds a name, `x = …`, stores, `y[i] = …`, or calls `print`"
     elif m.kind in ("->", ":") and m.accepted & {")", "]"}:

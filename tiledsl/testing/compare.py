@@ -7,7 +7,7 @@ import numpy as np
 from tiledsl.ops.registry import Array
 from tiledsl.types import DType
 
-# The error that is allowed in units of the element and of the largest element of its row: a few
+# The error that is allowed in units of the element and of the largest element around it: a few
 # roundings of the type, and for f32 those of a long sum.
 DEFAULT = {
     DType.F64: 1e-10,
@@ -17,7 +17,11 @@ DEFAULT = {
     DType.F8E4M3: 0.13,
     DType.F8E5M2: 0.26,
 }
-FLOOR = {DType.F16: 6e-8, DType.F8E4M3: 2e-3, DType.F8E5M2: 2e-5}
+# What is allowed in any case: the last bit of the type's smallest numbers, and for f32 a rounding of
+# numbers near 1 that cancel.
+FLOOR = {DType.F32: 1.2e-7, DType.F16: 6e-8, DType.F8E4M3: 2e-3, DType.F8E5M2: 2e-5}
+
+ROW = 16  # elements, at least, of which the largest is an element's yardstick
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,9 @@ def compare(
 ) -> Difference:
     """Compare an output with its reference, both of ``dtype``.
 
-    ``tolerance`` is one number, relative to the element and the largest of its row, or two:
-    relative to the element, and absolute. Integers, and everything under ``exact``, agree.
+    ``tolerance`` is one number, relative to the element and the largest of its row (of several
+    rows, where rows are short), or two: relative to the element, and absolute. Integers, and
+    everything under ``exact``, agree.
     """
     if got.shape != want.shape:
         return Difference(np.inf, f"shape {list(got.shape)}, expected {list(want.shape)}")
@@ -49,7 +54,7 @@ def compare(
     a, b = _f64(got), _f64(want)
     finite = np.isfinite(a) & np.isfinite(b)
     size = np.where(np.isfinite(b), np.abs(b), 0.0)
-    row = size.max(axis=-1, keepdims=True) if size.ndim else size
+    row = size.max(axis=_row(size.shape), keepdims=True) if size.ndim else size
     match tolerance:
         case (relative, absolute):
             limit = relative * size + absolute
@@ -62,6 +67,17 @@ def compare(
     return Difference(
         np.inf if special.any() else worst, _first(got, want, special | (error > limit))
     )
+
+
+def _row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the innermost axes that have `ROW` elements together, or all."""
+    axes, count = [], 1
+    for axis in reversed(range(len(shape))):
+        axes.append(axis)
+        count *= shape[axis]
+        if count >= ROW:
+            break
+    return tuple(axes)
 
 
 def _f64(array: Array) -> Array:
