@@ -11,7 +11,6 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.lanes import is_known, is_plain
 from tiledsl.scalar import ONE, Axis, Literal
-from tiledsl.types import DType
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ DEFAULT = {
     DType.F8E4M3: 0.13,
     DType.F8E5M2: 0.26,
 }
-# What is allowed in any case: the last bit of the type's smallest numbers, and for f32 a rounding of
-# numbers near 1 that cancel.
+# What is allowed in any case: the last bit of the type's smallest numbers, and for f32 a rounding
+# of numbers near 1 that cancel.
 FLOOR = {DType.F32: 1.2e-7, DType.F16: 6e-8, DType.F8E4M3: 2e-3, DType.F8E5M2: 2e-5}
 
 ROW = 16  # elements, at least, of which the largest is an element's yardstick
