@@ -51,6 +51,15 @@ def near(got: Any, want: Any) -> None:
     np.testing.assert_allclose(np.asarray(got, np.float64), want, rtol=1e-6, atol=1e-7)
 
 
+def test_nothing_is_reduced_to_what_the_language_says() -> None:
+    none = np.zeros((0, 5, 0), np.float32)
+    header = "f(x: f32[L, M, N]) -> (y: f32[L, M])"
+    assert refer(header, "y[l, m] = max(x[l, m, n] over n)", none).shape == (0, 5)
+    header = "f(x: f32[L, M, N]) -> (y: f32[M])"
+    near(refer(header, "y[m] = sum(x[l, m, n] over l, n)", none), np.zeros(5))
+    near(refer(header, "y[m] = max(x[l, m, n] over l, n)", none), np.full(5, -np.inf))
+
+
 def test_names_broadcast_and_reduce() -> None:
     got = refer(
         "f(x: f32[M, N]) -> (y: f32[M, N])",

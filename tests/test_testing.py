@@ -133,6 +133,11 @@ def test_comparisons() -> None:
     assert not compare(half * ml_dtypes.bfloat16(1.01), half, DType.BF16).text
 
 
+def test_an_empty_array_needs_no_integer() -> None:
+    given = inputs("given ids = integers(0, K - 1)", CASE.with_value("K", 0))
+    assert given["ids"].shape == (0,)
+
+
 WRONG = """
 kernel f(x: f32[M, N]) -> (y: f32[M, N]):
     grid m in M by BM, n in N by BN

@@ -1,5 +1,6 @@
 """Whole tensors with named axes: the values of a reference."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -82,7 +83,8 @@ def reduce(name: str, value: Tile, over: Sequence[str], ranges: Mapping[str, Ran
     missing = tuple(axis for axis in over if axis not in value.axes)
     whole = Tile(spread(value, value.axes + missing, ranges), value.axes + missing)
     ordered = whole.array.transpose([whole.axes.index(a) for a in (*keep, *over)])
-    flat = ordered.reshape(*ordered.shape[: len(keep)], -1)
+    kept = ordered.shape[: len(keep)]
+    flat = ordered.reshape(*kept, math.prod(ordered.shape[len(keep) :]))
     if name == "mean":
         total = flat.astype(np.float64).sum(-1)
         with np.errstate(all="ignore"):

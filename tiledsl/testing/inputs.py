@@ -126,11 +126,11 @@ class Inputs:
             case "uniform", [low, high]:
                 return rng.uniform(low, high, shape)
             case "integers", [low, high]:
-                if high < low:
+                if high < low and count:
                     raise CompileError(
                         [BadTest(line.span, f"there is no integer from {low} to {high}")]
                     )
-                return rng.integers(int(low), int(high), shape, endpoint=True)
+                return rng.integers(int(low), max(int(low), int(high)), shape, endpoint=True)
             case "arange", []:
                 return np.arange(count).reshape(shape)
             case "permutation", []:
