@@ -86,18 +86,23 @@ class VectorCore(Core):
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
         src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+        left: Value = 0,
     ) -> None:  # fmt: skip
         """Copy rows from global memory, and fill up each to 32 bytes."""
-        sizes, width = [same(n) for n in shape], same(length)
+        sizes, width, before = [same(n) for n in shape], same(length), same(left)
         if width == 0 or 0 in sizes:
             return
-        outer = [same(s) for s in dst_strides]
+        outer, item = [same(s) for s in dst_strides], dst.dtype.size
+        if before:
+            margin = self.lanes.window(dst, (*sizes, before), (*outer, 1))
+            margin[...] = typed(pad, dst.dtype, margin.ndim - 1)
+            dst = dst._replace(start=dst.start + before * item)
         into = self.lanes.window(dst, (*sizes, width), (*outer, 1))
         strides = (*(same(s) for s in src_strides), 1)
         for lanes, found in windows(src, dst.dtype, self.count, (*sizes, width), strides, False):
             into[lanes] = found
-        item = dst.dtype.size
-        missing = (round_up(width * item, 32) - width * item) // item
+        used = (before + width) * item
+        missing = (round_up(used, 32) - used) // item
         if missing:
             after = dst._replace(start=dst.start + width * item)
             margin = self.lanes.window(after, (*sizes, missing), (*outer, 1))

@@ -189,6 +189,7 @@ class Core(ABC):
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
         src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+        left: Value = 0,
     ) -> None:  # fmt: skip
         """Copy rows from global memory to UB."""
 

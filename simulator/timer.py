@@ -219,6 +219,7 @@ class Timer(Core):
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
         src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+        left: Value = 0,
     ) -> None:  # fmt: skip
         """Count a copy from global memory."""
         self._copy(line, "MTE2", "GM->UB", src, dst.dtype, same(length), shape, src_strides)

@@ -256,6 +256,7 @@ class _Lister:
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
         src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+        left: Value = 0,
     ) -> None:  # fmt: skip
         """Note a copy from global memory."""
         self._note("GM->UB", src, dst.dtype, same(length), shape, src_strides)

@@ -147,15 +147,16 @@ class Watcher(Core):
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
         src_strides: Sequence[Value], dst_strides: Sequence[Value], length: Value, pad: Value,
+        left: Value = 0,
     ) -> None:  # fmt: skip
         """Watch rows that come in."""
         size, width = dst.dtype.size, same(length)
         sizes = tuple(same(n) for n in shape)
         rows = _scaled(dst_strides, size)
+        whole = round_up((same(left) + width) * size, 32) if width else 0
         into = Region(
-            self._space(dst.area.memory), dst.area.name, dst.start,
-            (*sizes, round_up(width * size, 32)), (*rows, 1),
-        )  # fmt: skip
+            self._space(dst.area.memory), dst.area.name, dst.start, (*sizes, whole), (*rows, 1)
+        )
         found = self._elements(src, (*sizes, width), (*_scaled(src_strides, 1), 1))
         self._run(line, "MTE2", "copy_in", [(dst, into)], [], sizes, outside=(found, False))
 

@@ -239,6 +239,8 @@ class Steps:
         match step:
             case npu.CopyIn(dst=dst, src=place, length=length, pad=pad):
                 axes = self._axes(step.shape, step.src_strides, step.dst_strides)
+                if step.left != ZERO:
+                    return self._op("CopyShifted", dst, place, step.left, length, pad, *axes)
                 return self._op("CopyIn", dst, place, length, pad, *axes)
             case npu.CopyOut(dst=place, src=src, length=length, atomic=atomic):
                 axes = self._axes(step.shape, step.dst_strides, step.src_strides)

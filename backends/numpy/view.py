@@ -11,7 +11,7 @@ from typing import assert_never
 
 from tiledsl.backends.numpy.names import VOCABULARY, Names
 from tiledsl.npu import program as npu
-from tiledsl.scalar import Local, Scalar, walk
+from tiledsl.scalar import ZERO, Local, Scalar, walk
 from tiledsl.source import NOWHERE, Span
 
 _INDENT = "    "
@@ -179,7 +179,7 @@ class _Writer:
                 words = [
                     ref(step.dst), self.place(step.src), self.many(step.shape),
                     self.many(step.src_strides), self.many(step.dst_strides), scalar(step.length),
-                    scalar(step.pad),
+                    scalar(step.pad), *((scalar(step.left),) if step.left != ZERO else ()),
                 ]  # fmt: skip
                 return self.call("copy_in", step, *words)
             case npu.CopyOut():

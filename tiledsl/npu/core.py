@@ -19,6 +19,7 @@ from tiledsl.npu.shape import Shape, growing_rows
 from tiledsl.npu.sort import sort
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
+from tiledsl.npu.windows import is_window, may_shift
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -387,7 +388,7 @@ class Core:
             return
         match statement:
             case ir.Load(result=value):
-                if is_plain(statement):
+                if is_plain(statement) or self.by_rows(statement):
                     self.tiles[value] = load(frame, statement, statement.tensor.name)
                 else:
                     self.tiles[value] = self.by_lanes(statement, statement.tensor.name)
@@ -447,6 +448,19 @@ class Core:
             start = self.frame.whole(axis)[0]
             if axis in axes and isinstance(start, Local) and start.name not in names:
                 names.append(start.name)
+
+    def by_rows(self, statement: ir.Load) -> bool:
+        """Whether a window can be copied row by row; if so, tell which programs differ."""
+        order = self.frame.order(statement.result.type.axes)
+        natural = tuple(axis for i in statement.index for axis, _ in i.terms)
+        if not is_window(statement, self.shared.shape.kernel.facts):
+            return False
+        if (natural != order and len(order) != 2) or (self.unified and may_shift(statement)):
+            return False
+        for index, guard in zip(statement.index, statement.guards, strict=False):
+            if guard:
+                self.tell_apart(index)
+        return True
 
     def by_lanes(self, statement: ir.Load, name: str) -> Tile:
         """Emit a load that is no plain copy."""

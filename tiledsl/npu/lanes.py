@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.memory import fill
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.scalar import (
     ONE,
@@ -23,7 +24,6 @@ from tiledsl.scalar import (
     Scalar,
     add,
     apply,
-    ceil_div,
     mul,
 )  # fmt: skip
 from tiledsl.types import DType
@@ -237,20 +237,7 @@ def _load_row(
         frame.size(inner),
         as_type(ZERO, tile.dtype),
     )
-    _guarded(frame, copy, inside, _fill_row(row, default, frame.size(inner)))
-
-
-def _fill_row(row: npu.Ref, value: Scalar, count: Scalar) -> npu.Fill:
-    """Return a fill; of bytes in pairs, for there is none of single ones."""
-    if row.dtype.size > 1:
-        return npu.Fill(row, value, count)
-    kind = DType.I16 if row.dtype.is_signed else DType.U16
-    twice = apply("mul", value, Literal(257), dtype=DType.I32)
-    if row.dtype.is_signed:
-        less = apply("lt", value, ZERO, dtype=DType.BOOL)
-        twice = add(twice, apply("where", less, Literal(256), ZERO, dtype=DType.I32))
-    pairs = replace(row, dtype=kind, offset=apply("floordiv", row.offset, Literal(2)))
-    return npu.Fill(pairs, as_type(twice, kind), ceil_div(count, 2))
+    _guarded(frame, copy, inside, fill(row, default, frame.size(inner)))
 
 
 def _row(frame: Frame, tile: Tile, place: Mapping[Axis, Scalar]) -> Scalar:

@@ -6,12 +6,28 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.vector import Vectors, as_type
-from tiledsl.scalar import ONE, ZERO, Axis, Scalar, apply, integer, mul, sub
+from tiledsl.npu.windows import inside_of
+from tiledsl.scalar import (
+    ONE,
+    ZERO,
+    Axis,
+    Literal,
+    Scalar,
+    add,
+    apply,
+    ceil_div,
+    integer,
+    mul,
+    sub,
+)
 from tiledsl.types import DType
 
 
 def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
-    """Emit the copy of a tile into a ring of buffers; return it in canonical order."""
+    """Emit the copy of a tile into a ring of buffers; return it in canonical order.
+
+    Of a window what is inside its tensor is copied, the rest is the default.
+    """
     offset, strides = frame.address(statement.tensor, statement.index)
     natural = _natural(statement.index)
     dtype = statement.result.type.dtype
@@ -19,7 +35,10 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     order = frame.order(natural)
     tile = _landing(frame, name, natural, stored)
     source = npu.Global(statement.tensor, offset)
-    _copy_in(frame, tile, source, strides, natural)
+    if any(statement.guards):
+        _copy_inside(frame, tile, source, strides, natural, statement)
+    else:
+        _copy_in(frame, tile, source, strides, natural)
     if order != natural:
         tile = _transposed(frame, tile, order)
     if dtype is DType.BOOL:
@@ -138,6 +157,51 @@ def _copy_in(
     rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
     zero = as_type(ZERO, tile.dtype)
     vectors.emit(npu.CopyIn(tile.ref, source, shape, apart, rows, frame.size(axes[-1]), zero))
+
+
+def _copy_inside(
+    frame: Frame, tile: Tile, source: npu.Global, strides: dict[Axis, Scalar],
+    axes: tuple[Axis, ...], statement: ir.Load,
+) -> None:  # fmt: skip
+    """Fill ``tile`` with the default where not all of it is inside, and copy what is."""
+    inside = inside_of(frame, statement, lambda axis: (frame.start(axis), frame.size(axis)))
+    default = statement.default if statement.default is not None else ZERO
+    assert not isinstance(default, ir.Value)
+    value = as_type(frame.scalar(default), tile.dtype)
+    condition = inside.partly
+    if tile.dtype.size * frame.granule > 32:
+        tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
+        condition = apply("or", condition, tail)
+    filling = fill(tile.ref, value, frame.extent(axes))
+    frame.emit(npu.If(condition, (replace(filling, span=frame.span),), span=frame.span))
+    offset, into = source.offset, tile.ref.offset
+    for i, axis in enumerate(axes):
+        skip = inside.skip(axis)
+        offset = add(offset, mul(skip, strides[axis]))
+        if axis is not axes[-1]:
+            into = add(into, mul(skip, frame.extent(axes[i + 1 :])))
+    skip, unit = inside.skip(axes[-1]), integer(32 // tile.dtype.size)
+    left = apply("mod", skip, unit)
+    into = add(into, sub(skip, left))
+    shape = tuple(inside.count(axis, frame.size(axis)) for axis in axes[:-1])
+    rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
+    apart = tuple(strides[axis] for axis in axes[:-1])
+    length = inside.count(axes[-1], frame.size(axes[-1]))
+    dst, src = replace(tile.ref, offset=into), replace(source, offset=offset)
+    Vectors(frame).emit(npu.CopyIn(dst, src, shape, apart, rows, length, value, left))
+
+
+def fill(row: npu.Ref, value: Scalar, count: Scalar) -> npu.Fill:
+    """Return a fill; of bytes in pairs, for there is none of single ones."""
+    if row.dtype.size > 1:
+        return npu.Fill(row, value, count)
+    kind = DType.I16 if row.dtype.is_signed else DType.U16
+    twice = apply("mul", value, Literal(257), dtype=DType.I32)
+    if row.dtype.is_signed:
+        less = apply("lt", value, ZERO, dtype=DType.BOOL)
+        twice = add(twice, apply("where", less, Literal(256), ZERO, dtype=DType.I32))
+    pairs = replace(row, dtype=kind, offset=apply("floordiv", row.offset, Literal(2)))
+    return npu.Fill(pairs, as_type(twice, kind), ceil_div(count, 2))
 
 
 def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:

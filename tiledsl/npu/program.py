@@ -29,6 +29,9 @@ from tiledsl.scalar import ZERO, Scalar, Tensor
 from tiledsl.source import NOWHERE, Span
 from tiledsl.types import DType
 
+# Of a field that is printed only where it is not its default.
+RARE = {"rare": True}
+
 # ---- instructions -------------------------------------------------------------------------------
 
 
@@ -45,7 +48,8 @@ class CopyIn(Instruction):
 
     From ``src.offset + sum(index * src_strides)`` to ``dst.offset + sum(index * dst_strides)``;
     ``shape`` may be empty (one row). The bytes from the row's end to the next multiple of 32 are
-    filled with ``pad``. Ascend C: ``DataCopyPad``.
+    filled with ``pad``; so are ``left`` elements, fewer than 32 bytes, before which the row goes:
+    the offset is theirs. Ascend C: ``DataCopyPad``.
     """
 
     dst: Ref
@@ -55,6 +59,7 @@ class CopyIn(Instruction):
     dst_strides: tuple[Scalar, ...]
     length: Scalar
     pad: Scalar = ZERO
+    left: Scalar = field(default=ZERO, metadata=RARE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,12 @@ def show_step(step: npu.Step) -> str:
             return f"# {text}"
         case _:
             queue = npu.queue_of(step)
-            words = [_show(getattr(step, f.name)) for f in fields(step) if f.name != "span"]
+            words = [
+                f"{f.name}={text}" if f.metadata else text
+                for f in fields(step)
+                if f.name != "span" and not (f.metadata and getattr(step, f.name) == f.default)
+                for text in (_show(getattr(step, f.name)),)
+            ]
             return f"{queue.name if queue else '':4} {type(step).__name__}({', '.join(words)})"
 
 

@@ -119,12 +119,15 @@ struct Axis {
 };
 
 #if !TDSL_UNIFIED
+// Rows behind `left` elements of padding, filled up to whole blocks.
 template <typename T, typename P>
-TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad, Axis axis) {
+TDSL_FN void CopyShifted(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t left, int32_t length, P pad,
+                         Axis axis) {
     if (length <= 0 || axis.count <= 0) return;
     constexpr int32_t size = int32_t(sizeof(T));
-    const int32_t bytes = length * size, padded = RoundUp(bytes, kBlockBytes);
-    const DataCopyPadExtParams<T> padding{true, 0, uint8_t((padded - bytes) / size), ElementOf<T>::From(pad)};
+    const int32_t bytes = length * size, used = left * size + bytes, padded = RoundUp(used, kBlockBytes);
+    const DataCopyPadExtParams<T> padding{true, uint8_t(left), uint8_t((padded - used) / size),
+                                          ElementOf<T>::From(pad)};
     const int64_t src_gap = (axis.global_stride - length) * size;
     const int64_t dst_gap = int64_t(axis.local_stride) * size - padded;
     // Gaps that are negative, broken or too wide for their field: row by row.
@@ -138,14 +141,19 @@ TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32
     }
 }
 template <typename T, typename P>
-TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad) {
-    tdsl::CopyIn(dst, src, length, pad, Axis{1, 0, 0});
+TDSL_FN void CopyShifted(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t left, int32_t length, P pad) {
+    tdsl::CopyShifted(dst, src, left, length, pad, Axis{1, 0, 0});
 }
 template <typename T, typename P, typename... Inner>
-TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad, Axis axis,
-                    Inner... inner) {
+TDSL_FN void CopyShifted(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t left, int32_t length, P pad,
+                         Axis axis, Inner... inner) {
     for (int32_t i = 0; i < axis.count; ++i)
-        tdsl::CopyIn(dst[uint32_t(i * axis.local_stride)], src[uint64_t(i * axis.global_stride)], length, pad, inner...);
+        tdsl::CopyShifted(dst[uint32_t(i * axis.local_stride)], src[uint64_t(i * axis.global_stride)], left, length, pad,
+                          inner...);
+}
+template <typename T, typename P, typename... Axes>
+TDSL_FN void CopyIn(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t length, P pad, Axes... axes) {
+    tdsl::CopyShifted(dst, src, 0, length, pad, axes...);
 }
 
 template <typename T>

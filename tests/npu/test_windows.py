@@ -1,0 +1,106 @@
+"""Windows that lie partly outside their tensor are copied by rows, wherever they begin."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import tiledsl
+from tiledsl.npu import program as npu
+from tiledsl.npu.rewriting import walk_steps
+from tiledsl.runtime.binding import first_binding
+
+SOURCE = """
+kernel pixels(x: f16[H, W, C], step: i32, back: i32) -> (y: f16[P, Q, C]):
+    where step >= 1
+    grid p in P by BP, q in Q by BQ, c in C by BC
+    y[p, q, c] = x[p * step - back, q * step - back, c else 3]
+
+kernel shifted[T in (f16, f32, i8, bool)](x: T[M, N], back: i32) -> (y: T[M, L]):
+    grid m in M by BM, l in L by BL
+    y[m, l] = x[m, l - back else T(1)]
+
+kernel one_row(x: f32[M, N], at: i32) -> (y: f32[N]):
+    grid n in N by BN
+    y[n] = x[at, n else -1]
+
+kernel turned(x: f16[M, N], back: i32) -> (y: f16[N, M]):
+    grid m in M by BM, n in N by BN
+    y[n, m] = x[m - back, n - back else 7]
+"""
+RNG = np.random.default_rng(3)
+Array = npt.NDArray[np.generic]
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Module:
+    file: Path = tmp_path_factory.mktemp("windows") / "windows.tile"
+    file.write_text(SOURCE, encoding="utf-8")
+    return tiledsl.load(file)
+
+
+def moved(x: Array, shape: tuple[int, ...], step: int, back: int, other: float) -> Array:
+    """Return ``x[i * step - back, …]`` with ``other`` for what is outside."""
+    out = np.full((*shape, *x.shape[len(shape) :]), other, x.dtype)
+    for place in product(*(range(n) for n in shape)):
+        at = tuple(i * step - back for i in place)
+        if all(0 <= i < n for i, n in zip(at, x.shape, strict=False)):
+            out[place] = x[at]
+    return out
+
+
+@pytest.mark.parametrize("name", ["pixels", "shifted", "one_row", "turned"])
+def test_no_element_is_copied_alone(module: tiledsl.Module, name: str) -> None:
+    kernel = module[name]
+    (compiled,) = kernel.compiled(
+        kernel.instance(first_binding(kernel.header, {}, {}, {})), "ascend910b3", {}
+    )
+    assert isinstance(compiled.program, npu.Program)
+    steps = list(walk_steps(compiled.program.cores[0].body))
+    assert not any(isinstance(s, npu.WriteScalar) for s in steps)
+    assert sum(isinstance(s, npu.CopyIn) for s in steps) == 1
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize(("step", "back"), [(1, 0), (1, 2), (2, 1), (3, -2), (1, 40), (1, -40)])
+def test_pixels(module: tiledsl.Module, device: str, step: int, back: int) -> None:
+    x = RNG.normal(size=(9, 11, 20)).astype(np.float16)
+    found = module["pixels"].run(
+        {"x": x, "step": step, "back": back}, dims={"P": 7, "Q": 6}, device=device,
+        tiles={"BP": 3, "BQ": 4}, hazards=device == "sim",
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.outputs["y"], moved(x, (7, 6), step, back, 3))
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize("dtype", ["f16", "f32", "i8", "bool"])
+def test_rows_that_begin_outside(module: tiledsl.Module, device: str, dtype: str) -> None:
+    kind = {"f16": np.float16, "f32": np.float32, "i8": np.int8, "bool": np.bool_}[dtype]
+    x = RNG.integers(0, 2 if dtype == "bool" else 100, (5, 50)).astype(kind)
+    backs = (0, 1, 7, 16, 33, 49, 200, -1, -45, -90) if device == "sim" else (3, 40, -5)
+    for back in backs:
+        for tile in (16, 37, 64):
+            found = module["shifted"].run(
+                {"x": x, "back": back}, dims={"L": 61}, device=device,
+                tiles={"BM": 4, "BL": tile}, hazards=device == "sim",
+            )  # fmt: skip
+            columns = np.arange(61) - back
+            inside = (columns >= 0) & (columns < 50)
+            want = np.where(inside, x[:, columns.clip(0, 49)], kind(1))
+            np.testing.assert_array_equal(found.outputs["y"], want)
+
+
+@pytest.mark.parametrize("at", [0, 4, -1, 5])
+def test_a_row_that_is_there_or_not(module: tiledsl.Module, at: int) -> None:
+    x = RNG.normal(size=(5, 30)).astype(np.float32)
+    found = module["one_row"].run({"x": x, "at": at}, tiles={"BN": 16}, hazards=True)
+    want = x[at] if 0 <= at < 5 else np.full(30, -1)
+    np.testing.assert_array_equal(found.outputs["y"], want)
+
+
+def test_a_window_may_be_turned(module: tiledsl.Module) -> None:
+    x = RNG.normal(size=(20, 33)).astype(np.float16)
+    found = module["turned"].run({"x": x, "back": 3}, tiles={"BM": 16, "BN": 16}, hazards=True)
+    np.testing.assert_array_equal(found.outputs["y"], moved(x, (20, 33), 1, 3, 7).T)
