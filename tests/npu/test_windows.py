@@ -2,6 +2,7 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ kernel turned(x: f16[M, N], back: i32) -> (y: f16[N, M]):
     y[n, m] = x[m - back, n - back else 7]
 """
 RNG = np.random.default_rng(3)
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_pixels(module: tiledsl.Module, device: str, step: int, back: int) -> No
 @pytest.mark.parametrize("dtype", ["f16", "f32", "i8", "bool"])
 def test_rows_that_begin_outside(module: tiledsl.Module, device: str, dtype: str) -> None:
     kind = {"f16": np.float16, "f32": np.float32, "i8": np.int8, "bool": np.bool_}[dtype]
-    x = RNG.integers(0, 2 if dtype == "bool" else 100, (5, 50)).astype(kind)
+    x: Array = RNG.integers(0, 2 if dtype == "bool" else 100, (5, 50)).astype(kind)
     backs = (0, 1, 7, 16, 33, 49, 200, -1, -45, -90) if device == "sim" else (3, 40, -5)
     for back in backs:
         for tile in (16, 37, 64):
