@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tiledsl.ops import OPS, convert
+from tiledsl.ops import OPS, bitcast, convert, wrap
 from tiledsl.simulator.places import Value, col, full, one, row
 from tiledsl.types import DType
 
@@ -18,8 +18,8 @@ F8E4M3, F8E5M2 = DType.F8E4M3, DType.F8E5M2
 
 __all__ = [
     "BF16", "BOOL", "F8E4M3", "F8E5M2", "F16", "F32", "F64", "I4", "I8", "I16", "I32", "I64", "U4",
-    "U8", "U16", "U32", "apply", "both", "cast", "chosen", "col", "either", "full", "greatest",
-    "inf", "least", "nan", "negated", "one", "quotient", "remainder", "rounded", "row",
+    "U8", "U16", "U32", "apply", "bits_of", "both", "cast", "chosen", "col", "either", "full",
+    "greatest", "inf", "least", "nan", "negated", "one", "quotient", "remainder", "rounded", "row",
 ]  # fmt: skip
 
 
@@ -90,9 +90,21 @@ def cast(value: Value, dtype: DType) -> Value:
     return result.astype(np.int64) if dtype.is_integer else result
 
 
+def bits_of(value: Value, dtype: DType) -> Value:
+    """Return ``value`` in its own type, whose width an op of bits needs to know."""
+    return convert(np.asarray(value), dtype)[()]
+
+
 def apply(op: str, dtype: DType, *operands: Value) -> Value:
     """Return any op of the table."""
-    result = OPS[op].evaluate(tuple(np.asarray(x) for x in operands), dtype)
+    arrays = tuple(np.asarray(x) for x in operands)
+    match op:
+        case "wrap":
+            result = wrap(arrays[0], dtype)
+        case "bitcast":
+            result = bitcast(arrays[0], dtype)
+        case _:
+            result = OPS[op].evaluate(arrays, dtype)
     if not any(isinstance(x, np.ndarray) for x in operands):
         return _number(result)
     return result.astype(np.int64) if dtype.is_integer else result

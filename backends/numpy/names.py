@@ -23,8 +23,8 @@ from tiledsl.types import DType
 
 VOCABULARY = frozenset(
     {
-        "apply", "both", "cast", "chosen", "col", "either", "full", "greatest", "inf", "least",
-        "nan", "negated", "one", "quotient", "remainder", "rounded", "row",
+        "apply", "bits_of", "both", "cast", "chosen", "col", "either", "full", "greatest", "inf",
+        "least", "nan", "negated", "one", "quotient", "remainder", "rounded", "row",
     }
     | {dtype.name for dtype in DType}
 )  # fmt: skip
@@ -112,6 +112,8 @@ class Names:
         args = [self.expression(a) for a in scalar.args]
         if op == "cast":
             return f"{self.use('cast')}({args[0]}, {self.use(dtype.name)})"
+        if op in ("popcount", "bitcast"):
+            args = [f"{self.use('bits_of')}({args[0]}, {self.use(scalar.args[0].dtype.name)})"]
         divides = isinstance(scalar.args[-1], Literal) and scalar.args[-1].value > 0
         if op in ("floordiv", "mod") and divides and dtype.is_integer:
             return f"({args[0]} {'//' if op == 'floordiv' else '%'} {args[1]})"

@@ -164,7 +164,7 @@ class Maker:
             return self.leaf(*FLOATS)
         way = self.pick(
             "binary", "binary", "binary", "unary", "unary", "where", "cast", "fold", "clamp",
-            "fma", "divide", "int", "power", "select",
+            "fma", "divide", "int", "power", "select", "random",
         )  # fmt: skip
         match way:
             case "binary":
@@ -206,6 +206,10 @@ class Maker:
                 a, b = self.pair(depth)
                 below = add(self.absolute(b), literal("1.0", b.dtype, 1.0, 1.0))
                 return divide(a, below)
+            case "random":
+                at = self.integer(depth - 1)
+                text = f"rand({self.dice.integer(-3, 3)}, {at.text})"
+                return Term(text, "f32", at.axes, 0, 1, 2.0**-24, 0.0, at.spelled)
             case "power":
                 a = self.number(depth - 1)
                 times = self.dice.integer(2, 3)
@@ -315,7 +319,8 @@ class Maker:
             way = self.pick("leaf", "leaf", "position")
             return self.position() if way == "position" else self.leaf("i32", "i8", "u8", "i16")
         way = self.pick("+", "-", "*", "//", "%", "bits", "shift", "select", "where", "fold",
-                        "abs", "of_float", "of_bool", "narrow", "not", "clamp")  # fmt: skip
+                        "abs", "of_float", "of_bool", "narrow", "not", "clamp", "popcount", "wrap",
+                        "power", "random")  # fmt: skip
         a = self.integer(depth - 1)
         match way:
             case "+" | "-" | "*":
@@ -370,6 +375,22 @@ class Maker:
                 low = self.dice.integer(0 if a.dtype == "u8" else -60, 20)
                 high = low + self.dice.integer(0, 80)
                 return replace(a, text=f"clamp({a.text}, {low}, {high})", lo=low, hi=high)
+            case "popcount":
+                return Term(f"popcount({a.text})", "i32", a.axes, 0, 32, 1, 0.0, a.spelled)
+            case "wrap":
+                dtype = self.pick("i8", "u8")
+                low, high = LIMITS[dtype]
+                return replace(
+                    a, text=f"wrap({dtype}, {a.text})", dtype=dtype, lo=low, hi=high, places=False
+                )
+            case "power":
+                b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
+                text = f"((({a.text} % 7) - 3) ** (({b.text} % 10) - 2))"
+                most = 3.0**7
+                return Term(text, "i32", a.axes | b.axes, -most, most, 1, 0.0)
+            case "random":
+                text = f"(bitcast(i32, bits({self.dice.integer(-3, 3)}, {a.text})) & 4095)"
+                return Term(text, "i32", a.axes, 0, 4095, 1, 0.0, a.spelled)
             case "of_float":
                 f = self.number(depth - 1)
                 if not f.step or f.most > 2**23 or self.scope.wild:

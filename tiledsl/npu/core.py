@@ -8,6 +8,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
+from tiledsl.npu.integers import power
 from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.place import place
@@ -401,7 +402,10 @@ class Core:
             case ir.Compute(result=value):
                 operands = [self.source(x) for x in statement.operands]
                 tile = self.tiles[value] = self.destination(statement, value, operands)
-                self.vectors.compute(statement, operands, tile)
+                if statement.op.name == "pow" and value.type.dtype is DType.I32:
+                    power(self.vectors, operands[0], operands[1], tile)
+                else:
+                    self.vectors.compute(statement, operands, tile)
             case ir.Reduce(result=value, operand=operand):
                 tile = self.tiles[value] = self.destination(statement, value, [])
                 reduce(frame, statement, self.tiles[operand], tile)

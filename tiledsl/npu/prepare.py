@@ -24,7 +24,8 @@ def prepare(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
             case ir.Compute(op=op) if _composite(statement):
                 make = _Make(out, statement.span)
                 assert op.expand is not None
-                term = op.expand(make, *(_Tile(make, x) for x in statement.operands))
+                target = (statement.result.type.dtype,) if op.family == "cast" else ()
+                term = op.expand(make, *(_Tile(make, x) for x in statement.operands), *target)
                 make.name(statement.result, term)
             case ir.Contract() if _thin(statement):
                 out += _on_vectors(statement)
@@ -36,7 +37,7 @@ def prepare(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
 def _composite(statement: ir.Compute) -> bool:
     op = statement.op
     if op.name == "pow" and not statement.result.type.dtype.is_float:
-        return False  # logarithms do not give whole numbers
+        return False  # logarithms do not give whole numbers: see `tiledsl.npu.integers`
     return op.expand is not None and not op.npu
 
 
@@ -151,6 +152,8 @@ class _Make:
         """Return ``operand`` as another type; a number at once."""
         assert isinstance(operand, _Tile)
         source = operand.operand
+        if _dtype(source) is dtype:
+            return operand
         if isinstance(source, Literal):
             number = float(source.value) if dtype.is_float else int(source.value)
             return _Tile(self, Literal(number, dtype))
@@ -159,6 +162,17 @@ class _Make:
         self.count += 1
         value = ir.Value(f"cast.{self.count}", ir.TileType(dtype, source.type.axes))
         self._compute(value, OPS["cast"], (source,))
+        return _Tile(self, value)
+
+    def bitcast(self, operand: object, dtype: DType) -> _Tile:
+        """Return the bits of ``operand`` as another type."""
+        assert isinstance(operand, _Tile)
+        source = operand.operand
+        if not isinstance(source, ir.Value):
+            return _Tile(self, apply("bitcast", source, dtype=dtype))
+        self.count += 1
+        value = ir.Value(f"bitcast.{self.count}", ir.TileType(dtype, source.type.axes))
+        self._compute(value, OPS["bitcast"], (source,))
         return _Tile(self, value)
 
     def whole(self, *operands: object) -> bool:

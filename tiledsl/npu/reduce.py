@@ -7,7 +7,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.scan import turn
-from tiledsl.npu.sort import best_position
+from tiledsl.npu.sort import OUT, positions_of
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.ops import REDUCTIONS, Reduction
 from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, add, mul
@@ -20,7 +20,7 @@ def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     """Emit ``dst = reduction(source over axes)``; ``dst`` has the axes that are left."""
     row, vectors = statement.reduction, Vectors(frame)
     if row.name in ("argmax", "argmin"):
-        best_position(frame, statement, source, dst)
+        _best_place(frame, statement, source, dst)
         return
     if row.name in ("any", "all"):
         _truth(frame, statement, source, dst)
@@ -50,6 +50,38 @@ def _truth(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     row = REDUCTIONS["max" if statement.reduction.name == "any" else "min"]
     _fold(frame, row, numbers, statement.axes, folded, Literal(float(row.name == "min"), F32))
     vectors.compare("ne", folded, Literal(0.0, F32), dst)
+
+
+def _best_place(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
+    """``argmax`` is the least of the places at which the maximum stands; 0 where there is nothing.
+
+    A NaN is the maximum, and equals nothing: then it is the NaN that is looked for.
+    """
+    row, vectors = REDUCTIONS[statement.reduction.name.removeprefix("arg")], Vectors(frame)
+    kind = COMPUTED_IN.get(source.dtype)
+    if kind is None or (kind.size != 4 and not kind.is_float):
+        raise frame.cannot(statement.span, f"`{statement.reduction.name}` of {source.dtype}")
+    kind = F32 if kind is F16 else kind
+    if source.dtype is not kind:
+        wide = frame.tile("wide", source.axes, kind)
+        vectors.cast(source, wide)
+        source = wide
+    best = frame.tile("best", dst.axes, kind)
+    _fold(frame, row, source, statement.axes, best)
+    mask, found = frame.tile("mask", source.axes, BOOL), frame.tile("found", source.axes, F32)
+    vectors.compare("eq", source, best, mask)
+    if kind is F32:
+        odd = frame.tile("odd", source.axes, BOOL)
+        vectors.compare("ne", source, source, odd)
+        vectors.mask_op("or", mask, odd, mask)
+    (axis,) = statement.axes
+    vectors.select(mask, positions_of(frame, axis, source.axes), Literal(OUT, F32), found)
+    at, place = frame.tile("best_at", dst.axes, F32), frame.tile("place", dst.axes, F32)
+    _fold(frame, REDUCTIONS["min"], found, statement.axes, at, Literal(OUT, F32))
+    there = frame.tile("mask", dst.axes, BOOL)
+    vectors.compare("lt", at, Literal(OUT, F32), there)
+    vectors.select(there, at, Literal(0.0, F32), place)
+    vectors.cast(place, dst)
 
 
 def _fold(

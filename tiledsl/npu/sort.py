@@ -30,7 +30,7 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
     fold, last = ("max", float("-inf")) if statement.into is not None else ("min", float("inf"))
     left = frame.tile("left", source.axes, F32)
     vectors.cast(source, left)
-    place = _positions(frame, axis, source.axes)
+    place = positions_of(frame, axis, source.axes)
     rows: Scalar = frame.size(outer[0]) if outer else ONE
     pitch = round_up(rows, 16)
     most = (frame.limit(into), frame.limit(outer[0]) if outer else 1)
@@ -51,30 +51,8 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
         _deliver(frame, strip, result, count, rows, pitch, most)
 
 
-def best_position(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
-    """Emit ``argmax`` or ``argmin`` along the innermost range; 0 where there is nothing."""
-    vectors, axis = Vectors(frame), source.axes[-1]
-    large = source.dtype.is_integer and source.dtype.size > 2
-    if statement.axes != (axis,) or len(source.axes) > 2 or large:
-        what = (
-            f"`{statement.reduction.name}` of {source.dtype} but along the innermost of two ranges"
-        )
-        raise frame.cannot(statement.span, what)
-    fold, last = ("max", -1.0) if statement.reduction.name == "argmax" else ("min", 1.0)
-    left = frame.tile("left", source.axes, F32)
-    vectors.cast(source, left)
-    best, at, place = (frame.tile(n, dst.axes, F32) for n in ("best", "best_at", "place"))
-    _reduce(frame, fold, left, best, Literal(last * float("inf"), F32))
-    first = _select(frame, left, best, _positions(frame, axis, source.axes), OUT)
-    _reduce(frame, "min", first, at, Literal(OUT, F32))
-    mask = frame.tile("mask", dst.axes, BOOL)
-    vectors.compare("lt", at, Literal(OUT, F32), mask)
-    vectors.select(mask, at, Literal(0.0, F32), place)
-    vectors.cast(place, dst)
-
-
-def _positions(frame: Frame, axis: Axis, axes: tuple[Axis, ...]) -> Tile:
-    """Return the positions along ``axis`` in f32, over all of ``axes``."""
+def positions_of(frame: Frame, axis: Axis, axes: tuple[Axis, ...]) -> Tile:
+    """Return the places along ``axis`` in f32, from 0, over all of ``axes``."""
     vectors = Vectors(frame)
     line = frame.tile("at", (axis,), F32)
     vectors.emit(npu.Iota(line.ref, Literal(0.0, F32), frame.pitch(axis)))

@@ -162,15 +162,20 @@ class Vectors:
         self.emit(npu.Unary(statement.op.npu, dst.ref, src.ref, self.count(dst, src)))
 
     def _round(self, mode: str, src: Tile, dst: Tile) -> None:
-        """Round f32 through i32, where no cast from f32 to f32 does: from 2^23 on all are whole."""
+        """Round f32 through i32, where no cast from f32 to f32 does: from 2^23 on all are whole.
+
+        The result has the sign of ``src``, also where it is 0.
+        """
         near, rest = (self.frame.tile("near", dst.axes, F32) for _ in range(2))
-        whole = self.frame.tile("whole", dst.axes, I32)
+        whole, sign = (self.frame.tile("whole", dst.axes, I32) for _ in range(2))
+        self.bits("bitand", [replace_dtype(src, I32), self.filled(Literal(-(2**31)), sign)], sign)
         self.binary("min", src, Literal(2.0**23, F32), near)
         self.binary("max", near, Literal(-(2.0**23), F32), near)
         self.binary("sub", src, near, rest)
         self.hop(near, whole, mode)
         self.hop(whole, near, "rint")
         self.binary("add", near, rest, dst)
+        self.bits("bitor", [replace_dtype(dst, I32), sign], replace_dtype(dst, I32))
 
     # ---- arithmetic with broadcasting ------------------------------------------------------------
 

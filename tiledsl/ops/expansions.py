@@ -156,22 +156,26 @@ def cos(make: Maker, x: Term) -> Term:
 def power(make: Maker, a: Term, b: Term) -> Term:
     """``exp(b log |a|)`` with the sign of an odd whole ``b``; NaN for a fraction of a negative.
 
-    A base of ±1 has the power ±1 also where the exponent is infinite or NaN.
+    A base of ±1 has the power ±1 also where the exponent is infinite or NaN. -0 and -inf have no
+    sign under a fraction, and are no error; 1 / -0 is what tells -0 from 0.
     """
-    size = make("abs", a)
-    size = make("where", make("eq", size, 1.0), 1.0, make("exp", b * make("log", size)))
+    distance = make("abs", a)
+    size = make("where", make("eq", distance, 1.0), 1.0, make("exp", b * make("log", distance)))
     whole = make("eq", b, make("floor", b))
     half = b * 0.5
     odd = make("ne", half, make("floor", half))
-    negative = make("where", whole, make("where", odd, -size, size), float("nan"))
-    signed = make("where", a < 0.0, negative, size)
+    edge = make("or", make("eq", a, 0.0), make("eq", distance, float("inf")))
+    fraction = make("where", edge, size, float("nan"))
+    negative = make("where", whole, make("where", odd, -size, size), fraction)
+    signed = make("where", make("or", a < 0.0, 1.0 / a < 0.0), negative, size)
     return make("where", make("eq", b, 0.0), 1.0, signed)
 
 
 def floordiv(make: Maker, a: Term, b: Term) -> Term:
     """``floor(a / b)`` of floats; of integers by two estimates in f32, then one up or down.
 
-    The first is off by at most ``q / 2**22``, what it leaves divided again by 1. By 0 it is 0.
+    The first is off by at most ``q / 2**22``, what it leaves divided again by 1. By 0 it is 0. What
+    is left is compared with ``-|b|``, which there is of every ``b``.
     """
     if not make.whole(a, b):
         return make("floor", a / b)
@@ -180,12 +184,48 @@ def floordiv(make: Maker, a: Term, b: Term) -> Term:
     rest = a - q * b
     q = q + make.cast(make("floor", make.cast(rest, DType.F32) / divisor), DType.I32)
     rest = a - q * b
-    sign = make.cast(b > 0, DType.I32) * 2 - 1
+    sign = make.cast(b < 0, DType.I32) * 2 - 1
     rest, size = rest * sign, b * sign
-    q = q - make.cast(rest < 0, DType.I32) + make.cast(rest >= size, DType.I32)
+    q = q - make.cast(rest > 0, DType.I32) + make.cast(rest <= size, DType.I32)
     return q * make.cast(make("ne", b, 0), DType.I32)
 
 
 def mod(make: Maker, a: Term, b: Term) -> Term:
     """Return ``a - b * floor(a / b)``."""
     return a - b * make("floordiv", a, b)
+
+
+def popcount(make: Maker, x: Term) -> Term:
+    """Add up neighbouring bits, then pairs and fours; a product sums the four bytes."""
+    pairs = x - make("bitand", make("shr", x, 1), 0x55555555)
+    upper = make("bitand", make("shr", pairs, 2), 0x33333333)
+    fours = make("bitand", pairs, 0x33333333) + upper
+    bytes_ = make("bitand", fours + make("shr", fours, 4), 0x0F0F0F0F)
+    return make.cast(make("shr", bytes_ * 0x01010101, 24), DType.I32)
+
+
+def wrap(make: Maker, x: Term, dtype: DType) -> Term:
+    """Cut off high bits by shifts, or by a mask; a float is first taken modulo ``2**32``.
+
+    Every step of that is exact. From ``2**63`` on a float is ``2**63 - 1``, whose low bits are 1.
+    """
+    if not make.whole(x):
+        wide = make.cast(x, DType.F32)
+        if dtype.bits > 32:
+            return make.cast(wide, dtype)
+        whole = make("trunc", wide)
+        rest = whole - make("trunc", whole * 2.0**-32) * 2.0**32
+        rest = make("where", rest >= 2.0**31, rest - 2.0**32, rest)
+        rest = make("where", rest < -(2.0**31), rest + 2.0**32, rest)
+        x = make("where", wide >= 2.0**63, -1.0, rest)
+    if dtype.bits > 32:
+        return make.cast(x, dtype)
+    x = make.cast(x, DType.I32)
+    if dtype is DType.U32:
+        return make.bitcast(x, dtype)
+    if dtype.is_signed:
+        gone = 32 - dtype.bits
+        x = make("shr", make("shl", x, gone), gone) if gone else x
+    else:
+        x = make("bitand", x, (1 << dtype.bits) - 1)
+    return make.cast(x, dtype)

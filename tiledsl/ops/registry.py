@@ -50,6 +50,9 @@ class Maker(Protocol):
     def cast(self, operand: "Term", dtype: DType) -> "Term":
         """Return ``operand`` as another type."""
 
+    def bitcast(self, operand: "Term", dtype: DType) -> "Term":
+        """Return the bits of ``operand`` as another type."""
+
     def whole(self, *operands: "Term") -> bool:
         """Return whether all are integers."""
 
@@ -65,8 +68,8 @@ class Op:
     type by `evaluate`). ``cuda`` is an expression on registers with ``{0} {1} {2}`` to fill in,
     ``cuda_integer`` the one for integers where it differs; the functions of namespace ``tdsl`` are
     leaf operations of ``tiledsl_cuda.cuh``. ``npu`` is the vector instruction's name, or ``expand``
-    builds the op out of others (``expand(make, *operands)``); an op with neither is not there on
-    the NPU. ``infix`` is its spelling as an operator.
+    builds the op out of others (``expand(make, *operands)``, for a cast also the type); an op with
+    neither is not there on the NPU. ``infix`` is its spelling as an operator.
     """
 
     name: str

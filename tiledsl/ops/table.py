@@ -73,10 +73,12 @@ _ROWS: tuple[Op, ...] = (
     Op("shl", 2, "bits", "Shift left.", me.shift_left, "tdsl::shl({0}, {1})", npu="shl", infix="<<"),
     Op("shr", 2, "bits", "Shift right, with the sign.", me.shift_right, "tdsl::shr({0}, {1})", npu="shr",
        infix=">>"),
-    Op("popcount", 1, "bits", "Number of set bits.", me.popcount, "tdsl::popcount({0})"),
+    Op("popcount", 1, "bits", "Number of set bits.", me.popcount, "tdsl::popcount({0})",
+       expand=ex.popcount),
     # ---- casts: their meanings need the result's type, see `meanings.convert`
     Op("cast", 1, "cast", "Cast, saturating to integers.", np.asarray, "tdsl::cast<{T}>({0})", npu="cast"),
-    Op("wrap", 1, "cast", "Cast to an integer, dropping high bits.", np.asarray, "tdsl::wrap<{T}>({0})"),
+    Op("wrap", 1, "cast", "Cast to an integer, dropping high bits.", np.asarray, "tdsl::wrap<{T}>({0})",
+       expand=ex.wrap),
     Op("bitcast", 1, "cast", "The same bits as another type.", np.asarray, "tdsl::bitcast<{T}>({0})",
        npu="bitcast"),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import assert_never
 import numpy as np
 
 from tiledsl import scalar as sc
-from tiledsl.ops import OPS, convert, wrap
+from tiledsl.ops import OPS, bitcast, convert, wrap
 from tiledsl.ops.registry import Array
 from tiledsl.types import DType
 
@@ -46,7 +46,8 @@ def evaluate(
             chosen = then if evaluate(condition, dims, scalars, arrays) else other
             return evaluate(chosen, dims, scalars, arrays)
         case sc.Apply(op=op, args=args, dtype=dtype):
-            return _apply(op, [evaluate(a, dims, scalars, arrays) for a in args], dtype)
+            numbers = [evaluate(a, dims, scalars, arrays) for a in args]
+            return _apply(op, numbers, dtype, args[0].dtype)
         case sc.TileSize() | sc.Position() | sc.Start() | sc.End() | sc.Local():
             raise AssertionError(f"{sc.show(scalar)} is not known at launch")
         case _:
@@ -70,7 +71,8 @@ def _element(
     return value
 
 
-def _apply(op: str, args: list[Number], dtype: DType) -> Number:
+def _apply(op: str, args: list[Number], dtype: DType, source: DType) -> Number:
+    """Return ``op`` of ``args``, of which the first is of type ``source``."""
     if op in ("floordiv", "mod") and dtype.is_integer and args[1] == 0:
         return 0 if op == "floordiv" else args[0]
     folded = sc.apply(op, *(sc.Literal(a) for a in args), dtype=dtype)
@@ -82,6 +84,10 @@ def _apply(op: str, args: list[Number], dtype: DType) -> Number:
             return _number(convert(operands[0], dtype))
         case "wrap":
             return _number(wrap(operands[0], dtype))
+        case "bitcast":
+            return _number(bitcast(convert(operands[0], source), dtype))
+        case "popcount":
+            return _number(OPS[op].evaluate((convert(operands[0], source),), dtype))
         case _:
             return _number(OPS[op].evaluate(operands, dtype))
 
