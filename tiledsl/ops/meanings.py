@@ -112,7 +112,7 @@ def wrap(x: Array, dtype: DType) -> Array:
 
 def bitcast(x: Array, dtype: DType) -> Array:
     """Return the same bits as another type of the same width."""
-    return np.ascontiguousarray(x).view(dtype.numpy)
+    return np.asarray(x, order="C").view(dtype.numpy)
 
 
 def philox(seed: Array, offset: Array) -> Array:
