@@ -212,7 +212,7 @@ def _noted(name: str) -> Callable[..., Any]:
     names = list(signature(getattr(Core, name)).parameters)[2:]
 
     def method(self: Recorder, line: Line, *words: Any) -> Any:
-        self.note(name, dict(zip(names, words, strict=True)))
+        self.note(name, dict(zip(names, words, strict=False)))  # the last may be left out
         return getattr(Timer, name)(self, line, *words)
 
     return method
