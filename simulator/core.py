@@ -285,6 +285,14 @@ class Core(ABC):
         """Copy a matrix from global memory to L1."""
 
     @abstractmethod
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Copy rows of a matrix that lie apart from global memory to L1."""
+
+    @abstractmethod
     def load_a(
         self, line: Line, dst: Place, src: Place, m: Value, k: Value, src_rows: Value,
         transposed: bool,

@@ -3,6 +3,7 @@
 L1 holds Nz (blocks of C0 columns, each row-major), L0A Zz and L0B Zn fractals, L0C Nz of 16 x 16.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -51,6 +52,35 @@ class CubeCore(VectorCore):
                 into[lanes, :, whole, :rest] = found[:, :, whole * c0 :]
         if rest:
             into[:, :, whole, rest:] = 0
+
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Copy matrices into rows of one; the other rows become 0 with ``clear``."""
+        sizes, rows, cols = [same(n) for n in shape], same(rows), same(cols)
+        high, c0, whole = same(dst_rows), 32 // dst.dtype.size, bool(same(clear))
+        if cols == 0 or (not whole and (rows == 0 or 0 in sizes)):
+            return
+        at = np.arange(rows) + same(skip)
+        for n, stride in zip(reversed(sizes), reversed(dst_strides), strict=True):
+            at = np.add.outer(np.arange(n) * same(stride), at)
+        at = at.reshape(-1)
+        kept = dst.dtype in (DType.F16, DType.F32) and self.lanes.keeps_tiles
+        kind = np.dtype(np.float32) if kept else dst.dtype.numpy
+        dense = np.zeros((self.count, high if whole else int(at.max()) + 1, cols), kind)
+        full, strides = (*sizes, rows, cols), (*map(same, src_strides), same(src_stride), 1)
+        if at.size:
+            for lanes, found in windows(src, dst.dtype, self.count, full, strides, False):
+                dense[lanes, at] = found.reshape(found.shape[0], -1, cols)
+        blocks = -(-cols // c0)
+        write = partial(self._to_l1, dst, list(dense), high)
+        if kept:
+            size = blocks * high * 32
+            self._keep(dst, Tile(("nz", high), dst.start, size, list(dense), write))
+        else:
+            write()
 
     def load_a(
         self, line: Line, dst: Place, src: Place, m: Value, k: Value, src_rows: Value,

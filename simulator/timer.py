@@ -339,6 +339,18 @@ class Timer(Core):
         """Count a matrix from global memory."""
         self._copy(line, "MTE2", "GM->L1", src, dst.dtype, same(cols), (rows,), (src_stride,))
 
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Count rows of a matrix from global memory, and zeros before, as fast as L1 gives."""
+        if same(clear):
+            size = -(-same(cols) * dst.dtype.size // 32) * same(dst_rows) * 32
+            self._do(line, "MTE2", costs.load(self.chip.costs.transfers["L1->L0A"], size, 1))
+        sizes, steps = (*shape, rows), (*src_strides, src_stride)
+        self._copy(line, "MTE2", "GM->L1", src, dst.dtype, same(cols), sizes, steps)
+
     def load_a(
         self, line: Line, dst: Place, src: Place, m: Value, k: Value, src_rows: Value,
         transposed: bool,

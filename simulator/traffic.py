@@ -268,6 +268,15 @@ class _Lister:
         """Note a matrix from global memory."""
         self._note("GM->L1", src, dst.dtype, same(cols), (rows,), (src_stride,))
 
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Note rows of a matrix from global memory."""
+        sizes, steps = (*shape, rows), (*src_strides, src_stride)
+        self._note("GM->L1", src, dst.dtype, same(cols), sizes, steps)
+
     def copy_out(
         self, line: Line, dst: Spot, src: Place, shape: Sequence[Value],
         dst_strides: Sequence[Value], src_strides: Sequence[Value], length: Value, atomic: str,

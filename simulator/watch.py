@@ -326,6 +326,26 @@ class Watcher(Core):
         found = self._elements(src, (rows, cols), (same(src_stride), 1))
         self._run(line, "MTE2", "load_nz", [(dst, into)], [], (rows, cols), outside=(found, False))
 
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Watch rows of a matrix that come in; with zeros all of it is written."""
+        sizes, rows, cols = tuple(same(n) for n in shape), same(rows), same(cols)
+        blocks, high = -(-cols * dst.dtype.size // 32), same(dst_rows)
+        steps = _scaled(dst_strides, 32)
+        into = Region(
+            self._space("L1"), dst.area.name, dst.start + same(skip) * 32,
+            (*sizes, blocks, rows * 32), (*steps, high * 32, 1),
+        )  # fmt: skip
+        if same(clear):
+            into = self._nz(dst, blocks, high, high)
+        strides = (*_scaled(src_strides, 1), same(src_stride), 1)
+        found = self._elements(src, (*sizes, rows, cols), strides)
+        outside = (found, False)
+        self._run(line, "MTE2", "load_window", [(dst, into)], [], (cols,), outside=outside)
+
     def load_a(
         self, line: Line, dst: Place, src: Place, m: Value, k: Value, src_rows: Value,
         transposed: bool,

@@ -287,6 +287,11 @@ class Steps:
                 stride = self.scalars.wide(step.src_stride)
                 height = step.dst_rows
                 return self._op("LoadNz", dst, place, *self.spare, rows, cols, stride, height)
+            case npu.LoadWindow(dst=dst, src=place, rows=rows, cols=cols, dst_rows=height):
+                stride = self.scalars.wide(step.src_stride)
+                axes = self._axes(step.shape, step.src_strides, step.dst_strides)
+                words = (step.clear, step.skip, rows, cols, stride, height, *axes)
+                return self._op("LoadWindow", dst, place, *words)
             case npu.LoadA(dst=dst, src=src, m=m, k=k, src_rows=height):
                 return self._op(f"LoadA<{_flag(step.transposed)}>", dst, src, m, k, height)
             case npu.LoadB(dst=dst, src=src, k=k, n=n, src_rows=height):

@@ -229,6 +229,12 @@ class _Writer:
             case npu.LoadNz():
                 sizes = [scalar(s) for s in (step.rows, step.cols, step.src_stride, step.dst_rows)]
                 return self.call("load_nz", step, ref(step.dst), self.place(step.src), *sizes)
+            case npu.LoadWindow():
+                axes = [self.many(s) for s in (step.shape, step.src_strides, step.dst_strides)]
+                sizes = [scalar(s) for s in (step.rows, step.cols, step.src_stride)]
+                sizes += [scalar(s) for s in (step.dst_rows, step.skip, step.clear)]
+                words = [ref(step.dst), self.place(step.src), *axes, *sizes]
+                return self.call("load_window", step, *words)
             case (
                 npu.LoadA(dst=dst, src=src, m=rows, k=cols)
                 | npu.LoadB(dst=dst, src=src, k=rows, n=cols)

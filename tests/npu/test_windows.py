@@ -30,6 +30,17 @@ kernel one_row(x: f32[M, N], at: i32) -> (y: f32[N]):
 kernel turned(x: f16[M, N], back: i32) -> (y: f16[N, M]):
     grid m in M by BM, n in N by BN
     y[n, m] = x[m - back, n - back else 7]
+
+kernel conv[T in (f16, f32)](x: T[H, W, C], w: T[R, S, C, O], step: i32, pad: i32
+        ) -> (y: f32[P, Q, O]):
+    where P == (H + 2 * pad - R) // step + 1, Q == (W + 2 * pad - S) // step + 1, step >= 1
+    grid p in P by BP, q in Q by BQ, o in O by BO
+    var acc: f32[p, q, o] = 0
+    for r in R:
+        for s in S:
+            for c in C by BC:
+                acc += x[p * step + r - pad, q * step + s - pad, c else 0] @ w[r, s, c, o]
+    y[p, q, o] = acc
 """
 RNG = np.random.default_rng(3)
 Array = npt.NDArray[Any]
@@ -52,14 +63,17 @@ def moved(x: Array, shape: tuple[int, ...], step: int, back: int, other: float) 
     return out
 
 
+def steps_of(kernel: tiledsl.Kernel) -> list[npu.Step]:
+    """Return the steps of the kernel's first core on a 910B."""
+    graph = kernel.instance(first_binding(kernel.header, {}, {}, {}))
+    (compiled,) = kernel.compiled(graph, "ascend910b3", {})
+    assert isinstance(compiled.program, npu.Program)
+    return list(walk_steps(compiled.program.cores[0].body))
+
+
 @pytest.mark.parametrize("name", ["pixels", "shifted", "one_row", "turned"])
 def test_no_element_is_copied_alone(module: tiledsl.Module, name: str) -> None:
-    kernel = module[name]
-    (compiled,) = kernel.compiled(
-        kernel.instance(first_binding(kernel.header, {}, {}, {})), "ascend910b3", {}
-    )
-    assert isinstance(compiled.program, npu.Program)
-    steps = list(walk_steps(compiled.program.cores[0].body))
+    steps = steps_of(module[name])
     assert not any(isinstance(s, npu.WriteScalar) for s in steps)
     assert sum(isinstance(s, npu.CopyIn) for s in steps) == 1
 
@@ -105,3 +119,32 @@ def test_a_window_may_be_turned(module: tiledsl.Module) -> None:
     x = RNG.normal(size=(20, 33)).astype(np.float16)
     found = module["turned"].run({"x": x, "back": 3}, tiles={"BM": 16, "BN": 16}, hazards=True)
     np.testing.assert_array_equal(found.outputs["y"], moved(x, (20, 33), 1, 3, 7).T)
+
+
+def test_the_cube_loads_pixels_itself(module: tiledsl.Module) -> None:
+    steps = steps_of(module["conv"])
+    assert sum(isinstance(s, npu.LoadWindow) for s in steps) == 1
+    assert not any(isinstance(s, npu.CrossWait) and s.queue is npu.Queue.MTE2 for s in steps)
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(("step", "pad", "taps"), [(1, 1, 3), (2, 1, 3), (2, 0, 1), (3, 4, 5)])
+def test_convolution(
+    module: tiledsl.Module, device: str, dtype: type, step: int, pad: int, taps: int
+) -> None:
+    x: Array = RNG.integers(-4, 5, (9, 13, 20)).astype(dtype)
+    w: Array = RNG.integers(-4, 5, (taps, taps, 20, 17)).astype(dtype)
+    high, wide = ((n + 2 * pad - taps) // step + 1 for n in x.shape[:2])
+    padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0))).astype(np.float32)
+    want = np.zeros((high, wide, 17), np.float32)
+    for r, s in np.ndindex(taps, taps):
+        rows = slice(r, r + step * (high - 1) + 1, step)
+        cols = slice(s, s + step * (wide - 1) + 1, step)
+        want += padded[rows, cols] @ w[r, s].astype(np.float32)
+    for tiles in ({"BP": 2, "BQ": 7, "BO": 16, "BC": 16}, {"BP": 4, "BQ": 4, "BO": 32, "BC": 32}):
+        found = module["conv"].run(
+            {"x": x, "w": w, "step": step, "pad": pad}, device=device, tiles=tiles,
+            hazards=device == "sim",
+        )  # fmt: skip
+        np.testing.assert_array_equal(found.outputs["y"], want)

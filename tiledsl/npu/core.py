@@ -270,7 +270,11 @@ class Core:
         marks = self.marks
         match statement:
             case ir.Load(result=value) if value in marks.loads:
-                self.matrices[value] = self.cubes.load(statement, statement.tensor.name)
+                if is_plain(statement) and len(value.type.axes) == 2:
+                    self.matrices[value] = self.cubes.load(statement, statement.tensor.name)
+                else:
+                    self.tell_guards_apart(statement)
+                    self.matrices[value] = self.cubes.load_window(statement, statement.tensor.name)
             case ir.Declare(var=var) if var in marks.accumulators:
                 product = next(p for p in marks.products if marks.accumulate.get(p.result) is var)
                 m, n, *_ = self.roles(product)
@@ -461,10 +465,14 @@ class Core:
             return False
         if (natural != order and len(order) != 2) or (self.unified and may_shift(statement)):
             return False
+        self.tell_guards_apart(statement)
+        return True
+
+    def tell_guards_apart(self, statement: ir.Load) -> None:
+        """Let only programs run together of whose windows the same part is inside."""
         for index, guard in zip(statement.index, statement.guards, strict=False):
             if guard:
                 self.tell_apart(index)
-        return True
 
     def by_lanes(self, statement: ir.Load, name: str) -> Tile:
         """Emit a load that is no plain copy."""

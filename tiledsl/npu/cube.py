@@ -6,6 +6,7 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Loop, Tile
 from tiledsl.npu.place import CapacityError
+from tiledsl.npu.windows import inside_of
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -70,10 +71,47 @@ class Cubes:
             name, statement.tensor.dtype, natural[0], natural[1], source, strides[natural[0]]
         )
 
+    def load_window(self, statement: ir.Load, name: str) -> Matrix:
+        """Emit the copy of a tile with several ranges of rows, of which some may be outside."""
+        frame = self.frame
+        axes = frame.order(statement.result.type.axes)
+        rows, cols = axes[:-1], axes[-1]
+        offset, strides = frame.address(statement.tensor, statement.index)
+        inside = inside_of(frame, statement, frame.whole)
+        merged = frame.merge(rows)
+        height: Scalar = ONE
+        skipped: Scalar = ZERO
+        apart: dict[Axis, Scalar] = {}
+        for axis in reversed(rows):
+            apart[axis] = height
+            height = mul(height, frame.whole(axis)[1])
+            skipped = add(skipped, mul(inside.skip(axis), apart[axis]))
+            offset = add(offset, mul(inside.skip(axis), strides[axis]))
+        ref = self._room(name, statement.tensor.dtype, merged, cols)
+        outer, last = rows[:-1], rows[-1]
+        self.emit(
+            npu.LoadWindow(
+                ref, npu.Global(statement.tensor, offset),
+                tuple(inside.count(a, frame.whole(a)[1]) for a in outer),
+                tuple(strides[a] for a in outer), tuple(apart[a] for a in outer),
+                inside.count(last, frame.whole(last)[1]), frame.whole(cols)[1], strides[last],
+                round_up(height, 16), skipped, inside.partly,
+            )
+        )  # fmt: skip
+        return Matrix(ref, merged, cols)
+
     def fetch(
         self, name: str, dtype: DType, rows: Axis, cols: Axis, source: npu.Global, stride: Scalar
     ) -> Matrix:
         """Emit the copy of ``rows`` x ``cols`` elements to L1."""
+        frame = self.frame
+        ref = self._room(name, dtype, rows, cols)
+        height, width = frame.whole(rows)[1], frame.whole(cols)[1]
+        self.emit(npu.LoadNz(ref, source, height, width, stride, round_up(height, 16)))
+        return Matrix(ref, rows, cols)
+
+    def _room(self, name: str, dtype: DType, rows: Axis, cols: Axis) -> npu.Ref:
+        """Return room in L1 for a matrix in whole fractals."""
         frame = self.frame
         if dtype not in INPUTS or dtype.value not in frame.products:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
@@ -83,10 +121,7 @@ class Cubes:
         )
         shape = f"{dtype}[{rows.name}, {cols.name}]"
         base = frame.buffer(name, npu.Memory.L1, size, shape, ring=True, shape=shape)
-        ref = npu.Ref(base.buffer, dtype, ZERO, base.slot)
-        height, width = frame.whole(rows)[1], frame.whole(cols)[1]
-        self.emit(npu.LoadNz(ref, source, height, width, stride, round_up(height, 16)))
-        return Matrix(ref, rows, cols)
+        return npu.Ref(base.buffer, dtype, ZERO, base.slot)
 
     def feed(self, tile: Tile, rows: Axis, cols: Axis) -> Matrix:
         """Emit the copy of a tile from UB to L1, on a unified core."""

@@ -4,12 +4,13 @@ A `Partition` only marks statements and values of the IR; `tiledsl.npu.lower` wa
 for each kind of core and emits that core's share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.lanes import is_known, is_plain
+from tiledsl.npu.windows import is_window, may_shift
 from tiledsl.scalar import ONE, Axis, Literal
 
 
@@ -49,11 +50,13 @@ class Partition:
 
 
 def partition(
-    body: tuple[ir.Stmt, ...], rank: Mapping[Axis, int], *, unified: bool = False
-) -> Partition:
+    body: tuple[ir.Stmt, ...], rank: Mapping[Axis, int], facts: Sequence[ir.Fact] = (), *,
+    unified: bool = False,
+) -> Partition:  # fmt: skip
     """Return who does what in a prepared kernel, whose axes have an order by ``rank``.
 
-    A unified core has no path from L0C to global memory: every product goes by its vector unit.
+    ``facts`` hold at launch. A unified core has no path from L0C to global memory: every product
+    goes by its vector unit.
     """
     marks = Partition()
     every = list(ir.statements(body))
@@ -70,7 +73,12 @@ def partition(
     for product in marks.products:
         for side in (product.a, product.b):
             source = defined[side]
-            if isinstance(source, ir.Load) and is_plain(source) and len(side.type.axes) == 2:
+            if not isinstance(source, ir.Load):
+                marks.to_cube[side] = None
+                continue
+            others = [p for p in marks.products if side in (p.a, p.b)]
+            plain = is_plain(source) and len(side.type.axes) == 2
+            if plain or (not unified and all(_is_matrix(source, p, rank, facts) for p in others)):
                 marks.loads[side] = source
             else:
                 marks.to_cube[side] = None
@@ -92,6 +100,20 @@ def partition(
         else:
             marks.vector_values.add(value)
     return marks
+
+
+def _is_matrix(
+    load: ir.Load, product: ir.Contract, rank: Mapping[Axis, int], facts: Sequence[ir.Fact]
+) -> bool:
+    """Whether the cube can load a tile with several ranges of rows, the rest of a window zeros."""
+    if not is_window(load, facts) or may_shift(load):
+        return False
+    if any(load.guards) and not (isinstance(load.default, Literal) and load.default.value == 0):
+        return False
+    natural = [axis for i in load.index for axis, _ in i.terms]
+    if natural != sorted(natural, key=lambda axis: rank[axis]) or len(natural) < 2:
+        return False
+    return set(product.axes) in ({natural[-1]}, set(natural[:-1]))
 
 
 def _find_accumulators(

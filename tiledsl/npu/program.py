@@ -291,6 +291,29 @@ class LoadNz(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadWindow(Instruction):
+    """MTE2, global memory to L1: like `LoadNz`, rows of pixels that do not follow each other.
+
+    For each index of ``shape`` a matrix of ``rows`` x ``cols`` from ``src.offset + sum(index *
+    src_strides)``, whose row ``r`` becomes row ``skip + sum(index * dst_strides) + r``. With
+    ``clear`` all ``dst_rows`` rows are zeros before. Not on a unified core. Ascend C:
+    ``InitConstValue``, then ``DataCopy`` with ``Nd2NzParams`` for each.
+    """
+
+    dst: Ref
+    src: Global
+    shape: tuple[Scalar, ...]
+    src_strides: tuple[Scalar, ...]
+    dst_strides: tuple[Scalar, ...]
+    rows: Scalar
+    cols: Scalar
+    src_stride: Scalar
+    dst_rows: Scalar
+    skip: Scalar
+    clear: Scalar
+
+
+@dataclass(frozen=True, slots=True)
 class LoadA(Instruction):
     """MTE1, L1 (NZ) to L0A (Zz): the left matrix, ``m`` x ``k`` rounded up to whole fractals.
 
@@ -493,8 +516,8 @@ class Comment(Instruction):
 Step = (
     CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select
     | Spread | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | WriteScalar
-    | LoadNz | LoadA | LoadB | Mmad | Fixpipe | Drain | Feed | SetFlag | WaitFlag | Barrier
-    | CrossSet | CrossWait | Let | Assign | For | If | Comment
+    | LoadNz | LoadWindow | LoadA | LoadB | Mmad | Fixpipe | Drain | Feed | SetFlag | WaitFlag
+    | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
 )  # fmt: skip
 
 
@@ -550,7 +573,7 @@ class Program:
 def queue_of(step: Step) -> Queue | None:
     """Return the queue that executes ``step``; `None` for control and flags."""
     match step:
-        case CopyIn() | LoadNz():
+        case CopyIn() | LoadNz() | LoadWindow():
             return Queue.MTE2
         case CopyOut() | Feed():
             return Queue.MTE3
@@ -575,7 +598,8 @@ def operands(step: Step) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
     """Return the on-chip operands that ``step`` writes, and those that it reads."""
     match step:
         case (
-            CopyIn(dst=dst) | LoadNz(dst=dst) | Fill(dst=dst) | Iota(dst=dst) | WriteScalar(dst=dst)
+            CopyIn(dst=dst) | LoadNz(dst=dst) | LoadWindow(dst=dst) | Fill(dst=dst) | Iota(dst=dst)
+            | WriteScalar(dst=dst)
         ):
             return (dst,), ()
         case CopyOut(src=src) | Fixpipe(src=src) | ReadScalar(src=src):

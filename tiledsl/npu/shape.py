@@ -38,7 +38,7 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     grid, inner = independent(kernel)
     body = prepare(inner)
     rank = canonical_order(body)
-    marks = partition(body, rank, unified=not chip.separate)
+    marks = partition(body, rank, kernel.facts, unified=not chip.separate)
     position, last_use = uses(body)
     granule = row_granule(body, marks, rank)
     defined = {value: s for s in ir.statements(body) for value in ir.results(s)}

@@ -165,9 +165,9 @@ def _accesses(step: npu.Step, flags: _Flags) -> tuple[_Access, ...]:
     found = [_on_chip(queue, ref, True, flags) for ref in writes]
     found += [_on_chip(queue, ref, False, flags) for ref in reads]
     match step:
-        case npu.CopyIn(src=place) | npu.LoadNz(src=place) if not isinstance(
-            place.place, npu.Workspace
-        ):
+        case (
+            npu.CopyIn(src=place) | npu.LoadNz(src=place) | npu.LoadWindow(src=place)
+        ) if not isinstance(place.place, npu.Workspace):
             found.append(_Access(queue, f"GM {place.place.name}", 0, 1, False))
         case npu.CopyOut(dst=place) | npu.Fixpipe(dst=place) if not isinstance(
             place.place, npu.Workspace

@@ -312,20 +312,23 @@ void Load(Type type, const Place &dst, const Place &src, const Load3D &c) {
     });
 }
 
-void InitL0(int size, const Place &dst, int64_t repeats, int64_t fractals, int64_t gap, uint64_t value) {
-    Instruction in("InitConstValue", Queue::kMte1);
-    in.Require(dst.memory == Memory::kL0A || dst.memory == Memory::kL0B, "the model knows L0A and L0B only");
+void InitConst(int size, const Place &dst, int64_t repeats, int64_t blocks, int64_t gap, uint64_t value) {
+    const bool l1 = dst.memory == Memory::kL1;
+    Instruction in("InitConstValue", l1 ? Queue::kMte2 : Queue::kMte1);
+    in.Require(l1 || dst.memory == Memory::kL0A || dst.memory == Memory::kL0B, "the model knows L1, L0A and L0B only");
+    in.Require(!l1 || !Unified(), kNotUnified);
+    const int64_t unit = l1 ? kBlock : kFractal;
     in.Require(size == 2 || (size == 4 && !Unified()), "takes 16 bits, and 32 where cores are separate");
     in.Range("repeatTimes", repeats, 1, Unified() ? 255 : 32767);
-    in.Range("blockNum", fractals, 1, 32767);
+    in.Range("blockNum", blocks, 1, 32767);
     in.Range("dstGap", gap, 0, 32767);
-    in.Align("dst", dst, kFractal);
-    for (int64_t r = 0; r < repeats; ++r) in.Write("dst", dst, r * (fractals + gap) * kFractal, fractals * kFractal);
+    in.Align("dst", dst, unit);
+    for (int64_t r = 0; r < repeats; ++r) in.Write("dst", dst, r * (blocks + gap) * unit, blocks * unit);
     uint8_t *to = in.Pointer(dst);
     in.Do([=] {
         for (int64_t r = 0; r < repeats; ++r)
-            for (int64_t i = 0; i < fractals * kFractal; i += size)
-                std::memcpy(to + r * (fractals + gap) * kFractal + i, &value, size_t(size));
+            for (int64_t i = 0; i < blocks * unit; i += size)
+                std::memcpy(to + r * (blocks + gap) * unit + i, &value, size_t(size));
     });
 }
 

@@ -493,7 +493,7 @@ template <typename T> struct InitConstValueParams {
     T initValue;
 };
 template <typename T> void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams<T> &p) {
-    model::InitL0(sizeof(T), dst.place, p.repeatTimes, p.blockNum, p.dstGap, BitsOf(p.initValue));
+    model::InitConst(sizeof(T), dst.place, p.repeatTimes, p.blockNum, p.dstGap, BitsOf(p.initValue));
 }
 
 struct MmadParams {

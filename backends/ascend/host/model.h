@@ -121,7 +121,7 @@ void CopyNz(int size, const Place &dst, const Global &src, const Nd2Nz &call);
 void Load(Type type, const Place &dst, const Place &src, const Load2D &call);
 void Load(Type type, const Place &dst, const Place &src, const LoadTransposed &call);
 void Load(Type type, const Place &dst, const Place &src, const Load3D &call);
-void InitL0(int size, const Place &dst, int64_t repeats, int64_t fractals, int64_t gap, uint64_t value);
+void InitConst(int size, const Place &dst, int64_t repeats, int64_t blocks, int64_t gap, uint64_t value);
 void Multiply(Type type, Type out, const Place &dst, const Place &a, const Place &b,
               const Product &call);
 void Fixpipe(Type out, Type in, const Global &dst, const Place &src, const FixpipeCall &call);

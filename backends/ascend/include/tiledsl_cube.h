@@ -24,6 +24,36 @@ TDSL_FN void LoadNz(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32
         DataCopy(dst[uint32_t(row * kPerBlock<T>)], src[uint64_t(row * src_stride)],
                  Nd2NzParams{1, 1, uint16_t(cols), 0, uint16_t(cols), uint16_t(dst_rows), 1, 0});
 }
+
+// Zeros in `blocks` blocks of 32 bytes of L1, before what the same queue copies there.
+template <typename T> TDSL_FN void ClearBlocks(const LocalTensor<T> &dst, int32_t blocks) {
+    constexpr int32_t most = 32767;
+    for (int32_t done = 0; done < blocks; done += most)
+        InitConstValue(dst[uint32_t(done * kPerBlock<T>)].template ReinterpretCast<uint32_t>(),
+                       InitConstValueParams<uint32_t>(1, uint16_t(Least(most, blocks - done)), 0, 0));
+    PipeBarrier<PIPE_MTE2>();
+}
+
+// Matrices that lie apart in global memory, in rows of one NZ matrix that lie apart too.
+template <typename T>
+TDSL_FN void LoadParts(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t rows, int32_t cols,
+                       int64_t src_stride, int32_t dst_rows) {
+    tdsl::LoadNz(dst, src, rows, cols, src_stride, dst_rows);
+}
+template <typename T, typename... Inner>
+TDSL_FN void LoadParts(const LocalTensor<T> &dst, const GlobalTensor<T> &src, int32_t rows, int32_t cols,
+                       int64_t src_stride, int32_t dst_rows, Axis axis, Inner... inner) {
+    for (int32_t i = 0; i < axis.count; ++i)
+        tdsl::LoadParts(dst[uint32_t(i * axis.local_stride * kPerBlock<T>)], src[uint64_t(i * axis.global_stride)], rows,
+                        cols, src_stride, dst_rows, inner...);
+}
+template <typename T, typename... Axes>
+TDSL_FN void LoadWindow(const LocalTensor<T> &dst, const GlobalTensor<T> &src, bool clear, int32_t skip, int32_t rows,
+                        int32_t cols, int64_t src_stride, int32_t dst_rows, Axes... axes) {
+    if (clear) tdsl::ClearBlocks(dst, CeilDiv(cols, kPerBlock<T>) * dst_rows);
+    if (rows > 0 && cols > 0)
+        tdsl::LoadParts(dst[uint32_t(skip * kPerBlock<T>)], src, rows, cols, src_stride, dst_rows, axes...);
+}
 #endif
 
 // Fractals `src_step` apart to fractals one after the other.
