@@ -1,9 +1,12 @@
 """What the checker tells about types and ranges."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tiledsl.check.errors import Finding
+
+_UPDATE = re.compile(r"(\w+) ([-+*/])= (.*)")
 
 
 def quoted(words: tuple[str, ...]) -> str:
@@ -137,11 +140,16 @@ class NeedsCast(Finding):
     def help(self) -> str | None:
         """Spell the cast."""
         text = " ".join(self.span.text.split())
+        update = _UPDATE.match(text)
+        if update:  # `acc += x` is `acc = acc + x`
+            text = f"{update[1]} {update[2]} {update[3]}"
         inner = text if len(text) <= 40 else "..."
         floats = self.have[0] in "fb" and self.have != "bool"
         if floats and self.want[0] in "iu":
-            return f"round, then cast: `{self.want}(round({inner}))`"
-        return f"write the cast: `{self.want}({inner})`"
+            cast = f"{self.want}(round({inner}))"
+            return f"round, then cast: `{f'{update[1]} = {cast}' if update else cast}`"
+        cast = f"{self.want}({inner})"
+        return f"write the cast: `{f'{update[1]} = {cast}' if update else cast}`"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.scan import turn
-from tiledsl.npu.sort import OUT, positions_of
+from tiledsl.npu.sort import OUT, from_start, positions_of
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.ops import REDUCTIONS, Reduction
 from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, add, mul
@@ -82,6 +82,7 @@ def _best_place(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> 
     vectors.compare("lt", at, Literal(OUT, F32), there)
     vectors.select(there, at, Literal(0.0, F32), place)
     vectors.cast(place, dst)
+    from_start(frame, axis, dst)
 
 
 def _fold(

@@ -11,7 +11,7 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.scan import turn
 from tiledsl.npu.vector import Vectors
-from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, mul, round_up
+from tiledsl.scalar import ONE, ZERO, Axis, Literal, Local, Scalar, apply, mul, round_up
 from tiledsl.types import DType
 
 F32, I32, BOOL = DType.F32, DType.I32, DType.BOOL
@@ -49,6 +49,17 @@ def sort(frame: Frame, statement: ir.Sort, source: Tile, values: Tile, positions
     frame.emit(npu.For(turn_name, ZERO, count, ONE, tuple(body), span=frame.span))
     for strip, result in zip(picked, (values, positions), strict=True):
         _deliver(frame, strip, result, count, rows, pitch, most)
+    from_start(frame, axis, positions)
+
+
+def from_start(frame: Frame, axis: Axis, places: Tile) -> None:
+    """Turn places along ``axis`` from 0 into positions; where there is nothing, 0 stays 0."""
+    if axis.kind == "span" and axis.lo == ZERO:
+        return
+    some = apply("gt", frame.size(axis), ZERO, dtype=BOOL)
+    shift = apply("where", some, frame.start(axis), ZERO)
+    count = frame.extent(places.axes)
+    Vectors(frame).emit(npu.WithScalar("add", places.ref, places.ref, shift, count))
 
 
 def positions_of(frame: Frame, axis: Axis, axes: tuple[Axis, ...]) -> Tile:
