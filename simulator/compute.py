@@ -93,9 +93,10 @@ class VectorCore(Core):
         if width == 0 or 0 in sizes:
             return
         outer, item = [same(s) for s in dst_strides], dst.dtype.size
+        edge = dst._replace(dtype=DType.U8) if item == 1 else dst  # the byte that a type stands for
         if before:
-            margin = self.lanes.window(dst, (*sizes, before), (*outer, 1))
-            margin[...] = typed(pad, dst.dtype, margin.ndim - 1)
+            margin = self.lanes.window(edge, (*sizes, before), (*outer, 1))
+            margin[...] = typed(pad, edge.dtype, margin.ndim - 1)
             dst = dst._replace(start=dst.start + before * item)
         into = self.lanes.window(dst, (*sizes, width), (*outer, 1))
         strides = (*(same(s) for s in src_strides), 1)
@@ -104,9 +105,9 @@ class VectorCore(Core):
         used = (before + width) * item
         missing = (round_up(used, 32) - used) // item
         if missing:
-            after = dst._replace(start=dst.start + width * item)
+            after = edge._replace(start=dst.start + width * item)
             margin = self.lanes.window(after, (*sizes, missing), (*outer, 1))
-            margin[...] = typed(pad, dst.dtype, margin.ndim - 1)
+            margin[...] = typed(pad, edge.dtype, margin.ndim - 1)
 
     def copy_out(
         self, line: Line, dst: Spot, src: Place, shape: Sequence[Value],

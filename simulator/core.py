@@ -127,10 +127,14 @@ class Core(ABC):
 
     def element(
         self, place: GlobalArea, index: Sequence[Value], shape: Sequence[Value],
-        default: Value | None,
+        default: Value | None, kind: DType | None = None,
     ) -> Value:  # fmt: skip
-        """Return an element of a tensor; ``default``, or any where it is `None`, outside."""
-        flat = place.bytes.view(place.dtype.numpy)
+        """Return an element of a tensor; ``default``, or any where it is `None`, outside.
+
+        Of another ``kind`` than the tensor's it is its bits.
+        """
+        dtype = kind or place.dtype
+        flat = place.bytes.view(dtype.numpy)
         at: Value = 0
         inside: Value = True
         for i, size in zip(index, shape, strict=True):
@@ -139,7 +143,7 @@ class Core(ABC):
         if flat.size == 0:
             return default if default is not None else 0
         value = np.where(inside, flat[at], 0 if default is None else default)
-        whole = value.astype(np.int64) if place.dtype.is_integer else value
+        whole = value.astype(np.int64) if dtype.is_integer else value
         return whole if whole.ndim else whole.item()
 
     # ---- control --------------------------------------------------------------------------------

@@ -49,8 +49,6 @@ def test_folds(dtype: DType, device: str) -> None:
             with np.errstate(all="ignore"):
                 want = row.meaning(x, x, x)
             bad = differs(got, want, row)
-            if device == "cuda-host" and dtype is DType.F8E5M2:  # what becomes one saturates
-                bad &= np.isfinite(want)
             if bad.any():
                 i = tuple(map(int, np.argwhere(bad)[0]))
                 given = " ".join(map(str, x[i[0]]))

@@ -95,7 +95,9 @@ class Names:
             case Element(tensor=tensor, index=index, default=default):
                 inside = default is None or not any(scalar.guards)
                 what = "None" if inside or default is None else self.expression(default)
-                words = self.global_of(tensor), self.tuple_of(index), self.tuple_of(tensor.shape)
+                words = [self.global_of(tensor), self.tuple_of(index), self.tuple_of(tensor.shape)]
+                if scalar.dtype is not tensor.dtype and tensor.dtype is not DType.BOOL:
+                    return f"core.element({', '.join((*words, what, self.use(scalar.dtype.name)))})"
                 return f"core.element({', '.join((*words, what))})"
             case Apply():
                 return self._apply(scalar)

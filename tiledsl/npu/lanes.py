@@ -12,6 +12,7 @@ from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.memory import fill
+from tiledsl.npu.scalar_unit import lane, over, read
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.scalar import (
     ONE,
@@ -20,8 +21,8 @@ from tiledsl.scalar import (
     Axis,
     Element,
     Literal,
-    Local,
     Scalar,
+    Tensor,
     add,
     apply,
     mul,
@@ -104,18 +105,7 @@ class Lanes:
 
     def read(self, value: ir.Value, place: Mapping[Axis, Scalar]) -> Scalar:
         """Read a lane of a tile in UB into a variable."""
-        tile, frame = self.tiles[value], self.frame
-        name = frame.fresh("lane")
-        at = add(tile.ref.offset, self.offset(tile.axes, place))
-        frame.emit(npu.ReadScalar(name, replace(tile.ref, offset=at), span=frame.span))
-        return Local(name, tile.dtype)
-
-    def offset(self, axes: tuple[Axis, ...], place: Mapping[Axis, Scalar]) -> Scalar:
-        """Return where a lane stands in a tile."""
-        at: Scalar = ZERO
-        for i, axis in enumerate(axes):
-            at = add(at, mul(place[axis], self.frame.extent(axes[i + 1 :])))
-        return at
+        return read(self.frame, self.tiles[value], place)
 
 
 def is_known(operand: ir.Operand, defined: Mapping[ir.Value, ir.Stmt]) -> bool:
@@ -176,13 +166,13 @@ def load(lanes: Lanes, statement: ir.Load, name: str) -> Tile:
         tile.padded = False
     inner = _contiguous(statement)
     if inner is not None and axes and axes[-1] is inner:
-        _over(
+        over(
             frame,
             axes[:-1],
             lambda place: _load_row(lanes, statement, tile, inner, place, fallback),
         )
     else:
-        _over(frame, axes, lambda place: _load_element(lanes, statement, tile, place, fallback))
+        over(frame, axes, lambda place: _load_element(lanes, statement, tile, place, fallback))
     if dtype is DType.BOOL:
         mask = frame.tile(name, axes, DType.BOOL)
         vectors.cast(tile, mask)
@@ -205,22 +195,6 @@ def _contiguous(statement: ir.Load | ir.Store) -> Axis | None:
     return None if elsewhere or gathered else axis
 
 
-def _over(frame: Frame, axes: tuple[Axis, ...], emit: Callable[[dict[Axis, Scalar]], None]) -> None:
-    """Emit loops over the lanes of ``axes``."""
-
-    def nest(level: int, place: dict[Axis, Scalar]) -> None:
-        if level == len(axes):
-            emit(place)
-            return
-        axis = axes[level]
-        name = frame.fresh(f"{axis.name}_lane")
-        with frame.block() as body:
-            nest(level + 1, {**place, axis: Local(name)})
-        frame.emit(npu.For(name, ZERO, frame.size(axis), ONE, tuple(body), span=frame.span))
-
-    nest(0, {})
-
-
 def _load_row(
     lanes: Lanes, statement: ir.Load, tile: Tile, inner: Axis, place: dict[Axis, Scalar],
     default: Scalar,
@@ -229,7 +203,7 @@ def _load_row(
     offset, inside = _place(lanes, statement, {**place, inner: ZERO})
     row = replace(tile.ref, offset=_row(frame, tile, place))
     copy = npu.CopyIn(
-        row,
+        replace(row, dtype=stored(statement.tensor)),
         npu.Global(statement.tensor, offset),
         (),
         (),
@@ -237,7 +211,12 @@ def _load_row(
         frame.size(inner),
         as_type(ZERO, tile.dtype),
     )
-    _guarded(frame, copy, inside, fill(row, default, frame.size(inner)))
+    _guarded(frame, copy, inside, fill(frame, row, default, frame.size(inner)))
+
+
+def stored(tensor: Tensor) -> DType:
+    """Return the element type with which a tensor is copied."""
+    return DType.U8 if tensor.dtype is DType.BOOL else tensor.dtype
 
 
 def _row(frame: Frame, tile: Tile, place: Mapping[Axis, Scalar]) -> Scalar:
@@ -256,7 +235,7 @@ def _load_element(
     guards = statement.guards if any(statement.guards) else ()
     fallback = default if guards else None
     element = Element(statement.tensor, index, tile.dtype, fallback, guards, statement.span)
-    at = add(tile.ref.offset, lanes.offset(tile.axes, place))
+    at = add(tile.ref.offset, lane(lanes.frame, tile.axes, place))
     frame.emit(npu.WriteScalar(replace(tile.ref, offset=at), element, span=frame.span))
 
 
@@ -294,41 +273,53 @@ def _guarded(frame: Frame, step: npu.Step, inside: Scalar | None, other: npu.Ste
 
 def store(lanes: Lanes, statement: ir.Store, tile: Tile) -> None:
     """Emit a store lane by lane; ``tile`` has the ranges of the index in canonical order."""
-    frame, axes = lanes.frame, tile.axes
+    frame, axes, kind = lanes.frame, tile.axes, stored(statement.tensor)
     inner = _contiguous(statement)
     if inner is not None and axes and axes[-1] is inner:
 
         def row(place: dict[Axis, Scalar]) -> None:
             offset, inside = _place(lanes, statement, {**place, inner: ZERO})
-            source = replace(tile.ref, offset=_row(frame, tile, place))
+            source = replace(tile.ref, offset=_row(frame, tile, place), dtype=kind)
             target = npu.Global(statement.tensor, offset)
             copy = npu.CopyOut(target, source, (), (), (), frame.size(inner), statement.atomic)
             _guarded(frame, copy, inside, None)
 
-        _over(frame, axes[:-1], row)
+        over(frame, axes[:-1], row)
         return
     apart = _spread(frame, tile)
     per = 32 // apart.dtype.size
 
     def element(place: dict[Axis, Scalar]) -> None:
         offset, inside = _place(lanes, statement, place)
-        source = replace(apart.ref, offset=mul(lanes.offset(axes, place), per))
+        source = replace(apart.ref, offset=mul(lane(frame, axes, place), per), dtype=kind)
         copy = npu.CopyOut(
             npu.Global(statement.tensor, offset), source, (), (), (), ONE, statement.atomic
         )
         _guarded(frame, copy, inside, None)
 
-    _over(frame, axes, element)
+    over(frame, axes, element)
 
 
 def _spread(frame: Frame, tile: Tile) -> Tile:
     """Return ``tile`` with each element in 32 bytes of its own: copies start at blocks."""
-    if tile.dtype.size not in (2, 4):
-        raise frame.cannot(frame.span, f"a store of {tile.dtype} element by element")
     count = max(8, -(-frame.elements(tile.axes) // 8) * 8)
     base = frame.buffer("apart", npu.Memory.UB, count * 32, "one block an element")
     out = Tile(npu.Ref(base.buffer, tile.dtype), tile.axes, tile.dtype)
+    if tile.dtype.size == 8:
+
+        def element(place: dict[Axis, Scalar]) -> None:
+            at = mul(lane(frame, tile.axes, place), 4)
+            value = read(frame, tile, place)
+            frame.emit(npu.WriteScalar(replace(out.ref, offset=at), value, span=frame.span))
+
+        over(frame, tile.axes, element)
+        return out
+    wide = tile
+    if tile.dtype.size == 1:  # the first byte of its i32
+        wide = frame.tile("wide", tile.axes, DType.I32)
+        Vectors(frame).cast(tile, wide)
     exact = len(tile.axes) == 1
     whole = frame.extent(tile.axes, exact=exact)
-    frame.emit(npu.Spread(out.ref, tile.ref, whole, span=frame.span))
+    blocks = replace(out.ref, dtype=wide.dtype)
+    frame.emit(npu.Spread(blocks, wide.ref, whole, span=frame.span))
     return out

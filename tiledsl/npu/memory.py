@@ -4,14 +4,17 @@ from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
+from tiledsl.npu.conversions import RAW
 from tiledsl.npu.frame import Frame, Tile
-from tiledsl.npu.vector import Vectors, as_type
+from tiledsl.npu.scalar_unit import over, read, write
+from tiledsl.npu.vector import Vectors, as_type, replace_dtype
 from tiledsl.npu.windows import inside_of
 from tiledsl.scalar import (
     ONE,
     ZERO,
     Axis,
     Literal,
+    Local,
     Scalar,
     add,
     apply,
@@ -31,7 +34,7 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     offset, strides = frame.address(statement.tensor, statement.index)
     natural = _natural(statement.index)
     dtype = statement.result.type.dtype
-    stored = DType.U8 if dtype is DType.BOOL else dtype
+    stored = DType.U8 if dtype is DType.BOOL else statement.tensor.dtype
     order = frame.order(natural)
     tile = _landing(frame, name, natural, stored)
     source = npu.Global(statement.tensor, offset)
@@ -39,6 +42,8 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
         _copy_inside(frame, tile, source, strides, natural, statement)
     else:
         _copy_in(frame, tile, source, strides, natural)
+    if dtype is not DType.BOOL:
+        tile = replace_dtype(tile, dtype)  # the bits of types that the unit lacks
     if order != natural:
         tile = _transposed(frame, tile, order)
     if dtype is DType.BOOL:
@@ -110,6 +115,9 @@ def _transposed(frame: Frame, tile: Tile, order: tuple[Axis, ...]) -> Tile:
         vectors.hop(turned, out, "trunc")
         return out
     out = _room(frame, order, tile.dtype)
+    if tile.dtype.size == 8:  # no instruction: element by element
+        over(frame, order, lambda place: write(frame, out, place, read(frame, tile, place)))
+        return out
     rows, cols = (frame.size(axis) for axis in tile.axes)
     to = npu.View(out.ref, "full", frame.pitch(order[-1]))
     source = npu.View(tile.ref, "full", frame.pitch(tile.axes[-1]))
@@ -155,7 +163,7 @@ def _copy_in(
     shape = tuple(frame.size(axis) for axis in axes[:-1])
     apart = tuple(strides[axis] for axis in axes[:-1])
     rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
-    zero = as_type(ZERO, tile.dtype)
+    zero = as_type(ZERO, RAW.get(tile.dtype, tile.dtype))
     vectors.emit(npu.CopyIn(tile.ref, source, shape, apart, rows, frame.size(axes[-1]), zero))
 
 
@@ -167,12 +175,12 @@ def _copy_inside(
     inside = inside_of(frame, statement, lambda axis: (frame.start(axis), frame.size(axis)))
     default = statement.default if statement.default is not None else ZERO
     assert not isinstance(default, ir.Value)
-    value = as_type(frame.scalar(default), tile.dtype)
+    value = as_type(frame.scalar(default), RAW.get(tile.dtype, tile.dtype))
     condition = inside.partly
     if tile.dtype.size * frame.granule > 32:
         tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
         condition = apply("or", condition, tail)
-    filling = fill(tile.ref, value, frame.extent(axes))
+    filling = fill(frame, tile.ref, value, frame.extent(axes))
     frame.emit(npu.If(condition, (replace(filling, span=frame.span),), span=frame.span))
     offset, into = source.offset, tile.ref.offset
     for i, axis in enumerate(axes):
@@ -191,8 +199,13 @@ def _copy_inside(
     Vectors(frame).emit(npu.CopyIn(dst, src, shape, apart, rows, length, value, left))
 
 
-def fill(row: npu.Ref, value: Scalar, count: Scalar) -> npu.Fill:
-    """Return a fill; of bytes in pairs, for there is none of single ones."""
+def fill(frame: Frame, row: npu.Ref, value: Scalar, count: Scalar) -> npu.Step:
+    """Return a fill; of bytes in pairs, for there is none of single ones, nor of 64 bits."""
+    if row.dtype.size == 8:
+        name = frame.fresh("at")
+        target = replace(row, offset=add(row.offset, Local(name)))
+        write = npu.WriteScalar(target, value, span=frame.span)
+        return npu.For(name, ZERO, count, ONE, (write,))
     if row.dtype.size > 1:
         return npu.Fill(row, value, count)
     kind = DType.I16 if row.dtype.is_signed else DType.U16
@@ -212,6 +225,8 @@ def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:
     tile = ready(frame, statement, value, order)
     if order != natural:
         tile = _transposed(frame, _roomy(frame, tile), natural)
+    if statement.tensor.dtype is not DType.BOOL:
+        tile = replace_dtype(tile, statement.tensor.dtype)
     copy_out(frame, tile, npu.Global(statement.tensor, offset), strides, natural, statement)
 
 
@@ -240,6 +255,7 @@ def ready(frame: Frame, statement: ir.Store, value: Tile | Scalar, order: tuple[
     """Return ``value`` with all the axes of the index and the tensor's type, not a mask."""
     vectors, dtype = Vectors(frame), statement.tensor.dtype
     if not isinstance(value, Tile):
+        dtype = RAW.get(dtype, dtype)
         if dtype is DType.BOOL:
             value, dtype = apply("where", value, ONE, ZERO, dtype=DType.I32), DType.U8
         tile = frame.tile(statement.tensor.name, order, dtype)

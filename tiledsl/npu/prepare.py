@@ -22,10 +22,10 @@ def prepare(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
                 then, orelse = prepare(statement.then), prepare(statement.orelse)
                 out.append(ir.If(statement.span, statement.condition, then, orelse))
             case ir.Compute(op=op) if _composite(statement):
-                make = _Make(out, statement.span)
+                make = Maker(out, statement.span)
                 assert op.expand is not None
                 target = (statement.result.type.dtype,) if op.family == "cast" else ()
-                term = op.expand(make, *(_Tile(make, x) for x in statement.operands), *target)
+                term = op.expand(make, *(Part(make, x) for x in statement.operands), *target)
                 make.name(statement.result, term)
             case ir.Contract() if _thin(statement):
                 out += _on_vectors(statement)
@@ -38,6 +38,8 @@ def _composite(statement: ir.Compute) -> bool:
     op = statement.op
     if op.name == "pow" and not statement.result.type.dtype.is_float:
         return False  # logarithms do not give whole numbers: see `tiledsl.npu.integers`
+    if any(_dtype(x) is DType.I64 for x in statement.operands):
+        return False  # the scalar unit does them as they are
     return op.expand is not None and not op.npu
 
 
@@ -74,59 +76,60 @@ def _union(operands: tuple[ir.Operand, ...]) -> tuple[ir.Axis, ...]:
     return tuple(axes)
 
 
-class _Tile:
+class Part:
     """An operand in an expansion."""
 
-    def __init__(self, make: "_Make", operand: ir.Operand) -> None:
+    def __init__(self, make: "Maker", operand: ir.Operand) -> None:
         self.make, self.operand = make, operand
 
-    def __add__(self, other: "_Tile | float") -> "_Tile":
+    def __add__(self, other: "Part | float") -> "Part":
         return self.make("add", self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: "_Tile | float") -> "_Tile":
+    def __sub__(self, other: "Part | float") -> "Part":
         return self.make("sub", self, other)
 
-    def __rsub__(self, other: float) -> "_Tile":
+    def __rsub__(self, other: float) -> "Part":
         return self.make("sub", other, self)
 
-    def __mul__(self, other: "_Tile | float") -> "_Tile":
+    def __mul__(self, other: "Part | float") -> "Part":
         return self.make("mul", self, other)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: "_Tile | float") -> "_Tile":
+    def __truediv__(self, other: "Part | float") -> "Part":
         return self.make("div", self, other)
 
-    def __rtruediv__(self, other: float) -> "_Tile":
+    def __rtruediv__(self, other: float) -> "Part":
         return self.make("div", other, self)
 
-    def __neg__(self) -> "_Tile":
+    def __neg__(self) -> "Part":
         return self.make("mul", self, -1.0)
 
-    def __lt__(self, other: "_Tile | float") -> "_Tile":
+    def __lt__(self, other: "Part | float") -> "Part":
         return self.make("lt", self, other)
 
-    def __le__(self, other: "_Tile | float") -> "_Tile":
+    def __le__(self, other: "Part | float") -> "Part":
         return self.make("le", self, other)
 
-    def __gt__(self, other: "_Tile | float") -> "_Tile":
+    def __gt__(self, other: "Part | float") -> "Part":
         return self.make("gt", self, other)
 
-    def __ge__(self, other: "_Tile | float") -> "_Tile":
+    def __ge__(self, other: "Part | float") -> "Part":
         return self.make("ge", self, other)
 
 
-class _Make:
+class Maker:
     """Builds statements for an expansion; what it makes may itself be composite."""
 
     def __init__(self, out: list[ir.Stmt], span: Span) -> None:
         self.out, self.span, self.count = out, span, 0
 
-    def __call__(self, op: str, *operands: "_Tile | float") -> _Tile:
+    def __call__(self, op: str, *operands: "Part | float") -> Part:
+        """Return an op of the table; a number is of the type of the first tile."""
         row = OPS[op]
-        raw = [x.operand if isinstance(x, _Tile) else x for x in operands]
+        raw = [x.operand if isinstance(x, Part) else x for x in operands]
         typed = [x for x in raw if not isinstance(x, int | float)]
         dtype = next((_dtype(x) for x in typed if _dtype(x) is not DType.BOOL), DType.F32)
         whole: tuple[ir.Operand, ...] = tuple(
@@ -140,51 +143,63 @@ class _Make:
         )
         numbers = [x for x in whole if not isinstance(x, ir.Value)]
         if len(numbers) == len(whole):
-            return _Tile(self, apply(op, *numbers, dtype=result))
+            return Part(self, apply(op, *numbers, dtype=result))
         if op == "mul" and isinstance(whole[1], Literal) and whole[1].value == 1:
-            return _Tile(self, whole[0])
+            return Part(self, whole[0])
         self.count += 1
         value = ir.Value(f"{op}.{self.count}", ir.TileType(result, _union(whole)))
         self._compute(value, row, whole)
-        return _Tile(self, value)
+        return Part(self, value)
 
-    def cast(self, operand: object, dtype: DType) -> _Tile:
+    def cast(self, operand: object, dtype: DType) -> Part:
         """Return ``operand`` as another type; a number at once."""
-        assert isinstance(operand, _Tile)
+        assert isinstance(operand, Part)
         source = operand.operand
         if _dtype(source) is dtype:
             return operand
         if isinstance(source, Literal):
             number = float(source.value) if dtype.is_float else int(source.value)
-            return _Tile(self, Literal(number, dtype))
+            return Part(self, Literal(number, dtype))
         if not isinstance(source, ir.Value):
-            return _Tile(self, apply("cast", source, dtype=dtype))
+            return Part(self, apply("cast", source, dtype=dtype))
         self.count += 1
         value = ir.Value(f"cast.{self.count}", ir.TileType(dtype, source.type.axes))
         self._compute(value, OPS["cast"], (source,))
-        return _Tile(self, value)
+        return Part(self, value)
 
-    def bitcast(self, operand: object, dtype: DType) -> _Tile:
-        """Return the bits of ``operand`` as another type."""
-        assert isinstance(operand, _Tile)
-        source = operand.operand
+    def bitcast(self, part: object, dtype: DType) -> Part:
+        """Return the same bits as another type of the same width."""
+        assert isinstance(part, Part)
+        source = part.operand
         if not isinstance(source, ir.Value):
-            return _Tile(self, apply("bitcast", source, dtype=dtype))
+            return Part(self, apply("bitcast", source, dtype=dtype))
+        if source.type.dtype is dtype:
+            return part
         self.count += 1
-        value = ir.Value(f"bitcast.{self.count}", ir.TileType(dtype, source.type.axes))
+        value = ir.Value(f"bits.{self.count}", ir.TileType(dtype, source.type.axes))
         self._compute(value, OPS["bitcast"], (source,))
-        return _Tile(self, value)
+        return Part(self, value)
+
+    def wrap(self, part: Part, dtype: DType) -> Part:
+        """Return the low bits of an i64."""
+        source = part.operand
+        if not isinstance(source, ir.Value):
+            return Part(self, apply("wrap", source, dtype=dtype))
+        self.count += 1
+        value = ir.Value(f"wrap.{self.count}", ir.TileType(dtype, source.type.axes))
+        self._compute(value, OPS["wrap"], (source,))
+        return Part(self, value)
 
     def whole(self, *operands: object) -> bool:
         """Return whether all are integers."""
-        return all(isinstance(x, _Tile) and _dtype(x.operand).is_integer for x in operands)
+        return all(isinstance(x, Part) and _dtype(x.operand).is_integer for x in operands)
 
     def _compute(self, value: ir.Value, row: Op, operands: tuple[ir.Operand, ...]) -> None:
         self.out += prepare((ir.Compute(self.span, value, row, operands),))
 
     def name(self, result: ir.Value, term: object) -> None:
         """Let the last statement define ``result``."""
-        assert isinstance(term, _Tile)
+        assert isinstance(term, Part)
         last = self.out[-1] if self.out else None
         if isinstance(last, ir.Compute) and last.result is term.operand:
             self.out[-1] = ir.Compute(last.span, result, last.op, last.operands)

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
+from tiledsl.npu import scalar_unit
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.i64 import blank
 from tiledsl.npu.scan import turn
 from tiledsl.npu.sort import OUT, from_start, positions_of
 from tiledsl.npu.vector import Vectors, as_type
@@ -19,6 +21,14 @@ F16, F32, I32, BOOL = DType.F16, DType.F32, DType.I32, DType.BOOL
 def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     """Emit ``dst = reduction(source over axes)``; ``dst`` has the axes that are left."""
     row, vectors = statement.reduction, Vectors(frame)
+    if row.name in ("argmax", "argmin") and source.dtype is DType.I64:
+        blank(vectors, dst)
+        scalar_unit.best_position(frame, statement, source, dst)
+        return
+    if source.dtype is DType.I64:
+        blank(vectors, dst)
+        scalar_unit.fold(frame, row, source, statement.axes, dst)
+        return
     if row.name in ("argmax", "argmin"):
         _best_place(frame, statement, source, dst)
         return

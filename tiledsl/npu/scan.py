@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
+from tiledsl.npu import scalar_unit
 from tiledsl.npu.casts import COMPUTED_IN
 from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.i64 import blank
 from tiledsl.npu.vector import Vectors
 from tiledsl.scalar import ONE, ZERO, Literal, Local, Scalar, add, mul, round_up, sub
 from tiledsl.types import DType
@@ -37,6 +39,10 @@ def turn(
 
 def scan(frame: Frame, statement: ir.Scan, source: Tile, dst: Tile) -> None:
     """Emit a scan, one row of the axis upon the other."""
+    if source.dtype is DType.I64:
+        blank(Vectors(frame), dst)
+        scalar_unit.scan(frame, statement, source, dst)
+        return
     vectors, op = Vectors(frame), statement.reduction.combine
     computed = COMPUTED_IN.get(dst.dtype)
     if computed is None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
+from tiledsl.npu.carriers import carry
 from tiledsl.npu.errors import NotOnTarget
 from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
@@ -36,7 +37,7 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
     _storable(kernel, chip)
     grid, inner = independent(kernel)
-    body = prepare(inner)
+    body = prepare(carry(inner, chip.name))
     rank = canonical_order(body)
     marks = partition(body, rank, kernel.facts, unified=not chip.separate)
     position, last_use = uses(body)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tiledsl import ir
+from tiledsl.npu import i64
 from tiledsl.npu import program as npu
 from tiledsl.npu.casts import COMPUTED_IN, hops
 from tiledsl.npu.frame import Frame, Tile
@@ -23,7 +24,9 @@ from tiledsl.scalar import (
 from tiledsl.types import DType
 
 Source = Tile | Scalar
-F16, F32, I16, I32, U16, BOOL = DType.F16, DType.F32, DType.I16, DType.I32, DType.U16, DType.BOOL
+F16, F32, I16, I32, I64, U16, BOOL = (
+    DType.F16, DType.F32, DType.I16, DType.I32, DType.I64, DType.U16, DType.BOOL,
+)  # fmt: skip
 
 
 class Vectors:
@@ -37,7 +40,10 @@ class Vectors:
     def compute(self, statement: ir.Compute, operands: list[Source], dst: Tile) -> None:
         """Emit one op of the table; ``dst`` has the result's axes and type."""
         name = statement.op.name
+        wide_types = I64 in (dst.dtype, *(x.dtype for x in operands))
         match name:
+            case _ if wide_types and name not in ("cast", "bitcast"):
+                i64.compute(self, name, operands, dst)
             case "cast":
                 self.cast(self.tile(operands[0], dst.axes, statement), dst)
             case "bitcast":
@@ -116,6 +122,9 @@ class Vectors:
             self.fill(wide, as_type(value, F16))
             self.hop(wide, dst, "trunc")
             return
+        if dst.dtype is I64:
+            i64.fill(self, dst, value)
+            return
         if dst.dtype.size == 8:
             raise self.frame.cannot(self.frame.span, f"a number as {dst.dtype}")
         self.emit(npu.Fill(dst.ref, value, self.count(dst)))
@@ -129,11 +138,10 @@ class Vectors:
         elif dst.dtype is BOOL:
             self.mask_op("or", src, src, dst)
         else:
-            kind = {1: I16, 2: I16, 4: I32}.get(dst.dtype.size)
-            if kind is None:
-                raise self.frame.cannot(self.frame.span, f"arithmetic on {dst.dtype}")
+            kind = I16 if dst.dtype.size <= 2 else I32
             count = self.count(dst, src)
             count = ceil_div(count, 2) if dst.dtype.size == 1 else count
+            count = mul(count, 2) if dst.dtype.size == 8 else count
             to, source = replace(dst.ref, dtype=kind), replace(src.ref, dtype=kind)
             self.emit(npu.WithScalar("add", to, source, Literal(0, kind), count))
 
@@ -229,6 +237,9 @@ class Vectors:
             self.cast(src, wide)
             self.expand(wide, out)
             self.cast(out, dst)
+            return
+        if dst.dtype is I64:
+            i64.expand(self, src, dst)
             return
         self.broadcast("", [src], dst)
 
@@ -533,6 +544,9 @@ class Vectors:
             return
         if src.dtype is dst.dtype:
             self.copy(src, dst)
+            return
+        if I64 in (src.dtype, dst.dtype):
+            i64.cast(self, src, dst)
             return
         if src.dtype is BOOL:
             kind = dst.dtype if dst.dtype in (F16, F32) else F32

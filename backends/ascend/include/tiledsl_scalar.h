@@ -58,6 +58,7 @@ template <typename A, typename B> TDSL_FN typename Common<A, B>::Type FloorDiv(A
     using T = typename Common<A, B>::Type;
     const T x = a, y = b;
     if (y == 0) return 0;
+    if (y == T(-1) && T(-1) < 0) return T(0 - uint64_t(x));  // the lowest number has no opposite
     const T q = x / y;
     return q * y != x && ((x < 0) != (y < 0)) ? q - 1 : q;
 }

@@ -98,7 +98,7 @@ TDSL_FN void PadRows(const LocalTensor<T> &dst, int32_t length, P pad, Axis axis
     constexpr int32_t per = kPerBlock<T>;
     const int32_t tail = length % per, block = length - tail;
     const T value = ElementOf<T>::From(pad);
-    if constexpr (sizeof(T) == 1) {
+    if constexpr (sizeof(T) == 1 || sizeof(T) == 8) {
         tdsl::HandOver<HardEvent::MTE2_S>();
         for (int32_t row = 0; row < axis.count; ++row)
             for (int32_t i = tail; i < per; ++i) dst.SetValue(uint32_t(row * axis.local_stride + block + i), value);

@@ -111,7 +111,7 @@ struct f8e5m2 {
   uint8_t bits;
   f8e5m2() = default;
   TDSL_MEMBER f8e5m2(float x) {
-    bits = uint8_t(encode<2, 15, 0x7bu, 0x7bu, 0x7fu>(x) | (bits_as<uint32_t>(x) >> 24 & 0x80u));
+    bits = uint8_t(encode<2, 15, 0x7bu, 0x7cu, 0x7eu>(x) | (bits_as<uint32_t>(x) >> 24 & 0x80u));
   }
   TDSL_MEMBER operator float() const {
     f16 wide;

@@ -1,0 +1,99 @@
+"""Element types that vector units lack, moved and cast in every way, on every device."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import tiledsl
+from tiledsl.ops import convert
+from tiledsl.types import DType
+
+TEXT = """
+kernel moved[T in ({every})](x: T[M, N], row: T[N], at: i32[M], f: f32[M, N]) -> (
+        copied: T[M, N], turned: T[N, M], picked: T[M, N], spread: T[M, N], chosen: T[M, N],
+        made: T[M, N], number: f32[M, N], shifted: T[M, N]):
+    where N <= 256
+    grid m in M by 8
+    span n in N
+    copied[m, n] = x[m, n]
+    turned[n, m] = x[m, n]
+    picked[m, n] = x[at[m], n else {default}]
+    spread[m, n] = row[n]
+    chosen[m, n] = where(x[m, n] > row[n], x[m, n], {default})
+    made[m, n] = T(f[m, n])
+    number[m, n] = f32(x[m, n])
+    shifted[m, n] = x[m, n + 1 else {default}]
+
+kernel scattered[T in ({every})](x: T[M, N], at: i32[M], to: i32[N]) -> (y: T[M, N], z: T[M, N]):
+    where N <= 256
+    grid m in M by 8
+    span n in N
+    disjoint y[at[m], n else skip] = x[m, n]
+    disjoint z[m, to[n] else skip] = x[m, n]
+"""
+TYPES = [
+    DType.I8, DType.U8, DType.I16, DType.U16, DType.U32, DType.I64, DType.F8E4M3, DType.F8E5M2,
+]  # fmt: skip
+PLACES = [
+    ("sim", "ascend910b3"), ("sim", "ascend310p"), ("ascend-host", "ascend910b3"),
+    ("ascend-host", "ascend310p"), ("cuda-host", None),
+]  # fmt: skip
+SHAPES = [(0, 5), (1, 1), (3, 37), (17, 64), (33, 251)]
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Module:
+    path = tmp_path_factory.mktemp("types") / "moved.tile"
+    every = ", ".join(map(str, TYPES))
+    path.write_text(TEXT.format(every=every, default=3), encoding="utf-8")
+    return tiledsl.load(path)
+
+
+def elements(dtype: DType, shape: tuple[int, ...], seed: int) -> npt.NDArray[Any]:
+    """Return every bit pattern, as far as they go."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (*shape, dtype.size), np.uint8).view(dtype.numpy)[..., 0]
+
+
+@pytest.mark.parametrize(("device", "chip"), PLACES)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_moved(module: tiledsl.Module, dtype: DType, device: str, chip: str | None) -> None:
+    if chip == "ascend310p" and dtype in (DType.I16, DType.U16):
+        pytest.skip("310P has no casts from 16-bit integers: L001")
+    for shape in SHAPES:
+        m, n = shape
+        rng = np.random.default_rng(m)
+        x, row = elements(dtype, shape, 1), elements(dtype, (n,), 2)
+        at = rng.permutation(m).astype(np.int32)
+        to = rng.permutation(n).astype(np.int32)
+        f = rng.standard_normal(shape).astype(np.float32)
+        f *= 2.0 ** rng.integers(-20, 36, shape)
+        given = {"x": x, "row": row, "at": at, "f": f}
+        got = module["moved"].run(given, device=device, chip=chip, types={"T": dtype}).outputs
+        three = convert(np.asarray(3), dtype)
+        with np.errstate(all="ignore"):
+            wanted = {
+                "copied": x, "turned": x.T, "picked": x[at], "spread": np.tile(row, (m, 1)),
+                "chosen": np.where(x > row, x, three), "made": convert(f, dtype),
+                "number": convert(x, DType.F32),
+                "shifted": np.concatenate([x[:, 1:], np.full((m, 1), three)], 1),
+            }  # fmt: skip
+        for name, array in wanted.items():
+            same(got[name], array, f"{name} {shape}")
+        given = {"x": x, "at": at, "to": to}
+        got = module["scattered"].run(given, device=device, chip=chip, types={"T": dtype}).outputs
+        y, z = np.empty_like(x), np.empty_like(x)
+        y[at], z[:, to] = x, x
+        same(got["y"], y, f"rows {shape}")
+        same(got["z"], z, f"columns {shape}")
+
+
+def same(got: npt.NDArray[Any], wanted: npt.NDArray[Any], what: str) -> None:
+    """Hold that two arrays are equal; all NaNs are one."""
+    if got.dtype.kind != "i" and got.dtype.kind != "u":
+        with np.errstate(invalid="ignore"):
+            got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+        np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(wanted[wanted == 0]))
+    np.testing.assert_array_equal(got, wanted, err_msg=what)
