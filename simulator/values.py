@@ -2,8 +2,9 @@
 
 import re
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
@@ -13,11 +14,13 @@ import numpy as np
 from tiledsl.backends.numpy import emit
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
+from tiledsl.scalar import Element
 from tiledsl.simulator.core import CUBE, Crossing, Launch, prepare, run_together
 from tiledsl.simulator.lanes import POISON, Lanes, OutOfPlaceError
 from tiledsl.simulator.matrix import CubeCore
 from tiledsl.simulator.meeting import MarkingCore, Marks
 from tiledsl.simulator.places import GlobalArea, NotUniformError, Number
+from tiledsl.source import Span
 
 # So many bytes of buffers run at once: they stay in the processor's cache, and NumPy's calls
 # are few for what they do.
@@ -28,13 +31,19 @@ Function = Callable[[Any], Iterator[None] | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runnable:
-    """A program as a module of some text, and the function and index of each of a block's cores."""
+    """A program as a module of some text, and the function and index of each of a block's cores.
+
+    ``indexed`` are the tensors whose elements are in scalars; ``launches`` is what
+    `tiledsl.simulator.known` keeps.
+    """
 
     program: Program
     module: ModuleType
     text: str
     functions: tuple[Function, ...]
     indices: tuple[int, ...]
+    indexed: tuple[str, ...]
+    launches: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
 
 def run(
@@ -100,7 +109,20 @@ def _load(kept: "_ById") -> Runnable:
     names = _core_names(program)
     functions = tuple(getattr(module, n) for n in names)
     indices = (CUBE, 0, 1) if program.mixed else (0,)
-    return Runnable(program, module, text, functions, indices)
+    indexed = tuple(sorted({e.tensor.name for e in _elements(program)}))
+    return Runnable(program, module, text, functions, indices, indexed)
+
+
+def _elements(part: object) -> Iterator[Element]:
+    """Yield the elements of tensors that are in the scalars of a part of a program."""
+    if isinstance(part, Element):
+        yield part
+    if isinstance(part, tuple):
+        for item in part:
+            yield from _elements(item)
+    elif is_dataclass(part) and not isinstance(part, Span):
+        for item in fields(part):
+            yield from _elements(getattr(part, item.name))
 
 
 def load(program: Program) -> Runnable:
