@@ -1,42 +1,15 @@
 """The vector core that computes: every instruction as NumPy on all programs of a class at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tiledsl.ops import OPS, convert
 from tiledsl.ops.registry import Array
+from tiledsl.simulator import arithmetic
 from tiledsl.simulator.core import Core, Crossing, Launch, Line
-from tiledsl.simulator.halves import widen
 from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
-from tiledsl.types import DType
-
-_UNARY: Mapping[str, Callable[..., Array]] = {
-    "exp": np.exp, "ln": np.log, "sqrt": np.sqrt, "abs": np.absolute, "not": np.invert,
-    "relu": lambda x, out: np.maximum(x, np.zeros((), x.dtype), out=out), "floor": np.floor,
-    "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc,
-}  # fmt: skip
-_BINARY: Mapping[str, Callable[..., Array]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
-    "div": np.divide, "and": np.bitwise_and, "or": np.bitwise_or,
-}  # fmt: skip
-_FOLDS: Mapping[str, np.ufunc] = {
-    "sum": np.add, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum
-}
-_COMPARE: Mapping[str, np.ufunc] = {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal,
-}  # fmt: skip
-_ROUND: Mapping[str, Callable[[Array], Array]] = {
-    "rint": np.rint, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc
-}
-# Where a narrower float, rounded to nearest, has gone beyond the number, and where to step back to.
-_TOWARDS: Mapping[str, tuple[Callable[[Array, Array], Array], float]] = {
-    "floor": (np.greater, -np.inf), "ceil": (np.less, np.inf),
-    "trunc": (lambda near, x: np.abs(near) > np.abs(x), 0.0),
-}  # fmt: skip
 
 
 class VectorCore(Core):
@@ -124,11 +97,11 @@ class VectorCore(Core):
             if not atomic:
                 into[...] = source[lanes]
             elif not overlaps:
-                _BINARY[atomic](into, source[lanes], out=into)
+                arithmetic.BINARY[atomic](into, source[lanes], out=into)
             else:
                 for at in np.ndindex(*sizes[:-1]):
                     here = (slice(None), *at)
-                    _BINARY[atomic](into[here], source[lanes][here], out=into[here])
+                    arithmetic.BINARY[atomic](into[here], source[lanes][here], out=into[here])
 
     # ---- element by element ---------------------------------------------------------------------
 
@@ -149,14 +122,14 @@ class VectorCore(Core):
 
     def unary(self, line: Line, op: str, dst: Place, src: Place, count: Value) -> None:
         """Apply an op to elements."""
-        _UNARY[op](self.lanes.flat(src, count), out=self.lanes.flat(dst, count))
+        arithmetic.UNARY[op](self.lanes.flat(src, count), self.lanes.flat(dst, count))
 
     def binary(
         self, line: Line, op: str, dst: View, a: View, b: View, rows: Value, cols: Value
     ) -> None:
         """Apply an op to two views."""
         rows, cols, grid = same(rows), same(cols), self.lanes.grid
-        _BINARY[op](grid(a, rows, cols), grid(b, rows, cols), out=grid(dst, rows, cols))
+        arithmetic.BINARY[op](grid(a, rows, cols), grid(b, rows, cols), grid(dst, rows, cols))
 
     def with_scalar(
         self, line: Line, op: str, dst: Place, src: Place, value: Value, count: Value
@@ -165,25 +138,14 @@ class VectorCore(Core):
         into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
         number = typed(value, src.dtype, 1)
         if op in ("shl", "shr"):
-            into[...] = OPS[op].numpy(x, number)
+            arithmetic.shift(op, x, number, into)
         else:
-            _BINARY[op](x, number, out=into)
+            arithmetic.BINARY[op](x, number, into)
 
     def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
         """Convert elements to another type."""
         into, x = self.lanes.flat(dst, count), self.lanes.flat(src, count)
-        x = widen(x) if src.dtype is DType.F16 else x
-        whole = not dst.dtype.is_float or dst.dtype is src.dtype
-        if src.dtype.is_float and mode in _ROUND and whole:
-            x = _ROUND[mode](x if src.dtype is not DType.BF16 else x.astype(np.float32))
-        if not dst.dtype.is_float:
-            into[...] = _whole(x, dst.dtype)
-            return
-        into[...] = x
-        if mode in _TOWARDS and dst.dtype.size < src.dtype.size:
-            beyond, to = _TOWARDS[mode]
-            passed = beyond(into.astype(np.float32), x.astype(np.float32))
-            np.copyto(into, np.nextafter(into, into.dtype.type(to)), where=passed)
+        into[...] = arithmetic.converted(x, src.dtype, dst.dtype, mode)
 
     def compare(
         self, line: Line, op: str, mask: Place, a: Place, b: Place | Value, count: Value
@@ -192,7 +154,7 @@ class VectorCore(Core):
         whole = round_up(same(count), 256 // a.dtype.size)
         left = self.lanes.flat(a, whole)
         right = self.lanes.flat(b, whole) if isinstance(b, Place) else typed(b, a.dtype, 1)
-        bits = np.packbits(_COMPARE[op](left, right), axis=1, bitorder="little")
+        bits = np.packbits(arithmetic.COMPARE[op](left, right), axis=1, bitorder="little")
         self.lanes.flat(mask, bits.shape[1])[...] = bits
 
     def select(
@@ -239,9 +201,7 @@ class VectorCore(Core):
         if cols == 0:
             into[...] = typed(identity, dst.dtype, 1)
             return
-        found = self.lanes.grid(src, rows, cols)
-        wide = np.float32 if op == "sum" and dst.dtype is DType.F16 else found.dtype
-        into[...] = _FOLDS[op].reduce(found, axis=2, dtype=wide)
+        arithmetic.fold(op, 2, self.lanes.grid(src, rows, cols), into)
 
     def col_reduce(
         self, line: Line, op: str, dst: Place, src: View, rows: Value, cols: Value, identity: Value
@@ -252,19 +212,10 @@ class VectorCore(Core):
         if rows == 0:
             into[...] = typed(identity, dst.dtype, 1)
         else:
-            found = self.lanes.grid(src, rows, cols)
-            into[...] = _FOLDS[op].reduce(found, axis=1, dtype=found.dtype)
+            arithmetic.fold(op, 1, self.lanes.grid(src, rows, cols), into)
 
     def transpose(self, line: Line, dst: View, src: View, rows: Value, cols: Value) -> None:
         """Exchange rows and columns, in blocks of 16 x 16."""
         rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
         into, found = self.lanes.grid(dst, cols, rows), self.lanes.grid(src, rows, cols)
         into[...] = found.transpose(0, 2, 1)
-
-
-def _whole(x: Array, dtype: DType) -> Array:
-    """Return integers of ``dtype`` as `convert` does; narrow ones without a way through f64."""
-    if x.dtype != np.float32 or dtype.bits not in (8, 16) or np.isnan(x).any():
-        return convert(x, dtype)
-    low, high = dtype.limits
-    return np.clip(x, np.float32(low), np.float32(high)).astype(dtype.numpy)

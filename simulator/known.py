@@ -3,14 +3,20 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Launch
-from tiledsl.simulator.values import Runnable, classes
+from tiledsl.simulator.tape.perform import perform
+from tiledsl.simulator.tape.plan import Tape, record
+from tiledsl.simulator.tape.storage import UnplannedError
+from tiledsl.simulator.values import Runnable, classes, run_values
 
 if TYPE_CHECKING:
     from tiledsl.simulator.report import Simulation
 
 _LAUNCHES = 32  # of one program that are remembered
+_STEPS = 40_000  # of all classes of a launch, up to which their tapes are kept
 _INDEX_BYTES = 1 << 16  # of tensors that sizes depend on, up to which they are compared
 
 # A chip by identity, the number of cores, and the tensors that L2 does not keep.
@@ -19,9 +25,14 @@ Question = tuple[int, int | None, frozenset[str]]
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """The classes of a launch, what it takes on each chip, and whether its order was checked."""
+    """The classes of a launch, what it takes on each chip, and whether its order was checked.
+
+    ``tapes`` compute its values; ``untaped`` says that there are none.
+    """
 
     groups: list[Array]
+    tapes: list[Tape] = field(default_factory=list)
+    untaped: bool = False
     counts: "dict[Question, Simulation]" = field(default_factory=dict)
     ordered: bool = False
 
@@ -43,6 +54,41 @@ def known_of(runnable: Runnable, launch: Launch) -> Known:
     while len(kept) > _LAUNCHES:
         kept.popitem(last=False)
     return known
+
+
+def compute(runnable: Runnable, launch: Launch, known: Known) -> None:
+    """Compute the values of a launch, in place."""
+    if not known.tapes and not known.untaped:
+        try:
+            known.tapes = _tapes(runnable, launch, known.groups)
+        except UnplannedError:
+            known.untaped = True
+    if known.untaped or _shares_memory(launch):
+        run_values(runnable, launch, known.groups)
+        return
+    with np.errstate(all="ignore"):
+        perform(known.tapes, launch)
+
+
+def _tapes(runnable: Runnable, launch: Launch, groups: list[Array]) -> list[Tape]:
+    found: list[Tape] = []
+    steps = 0
+    for group in groups:
+        found.append(record(runnable.functions, runnable.indices, launch, group))
+        steps += len(found[-1].steps)
+        if steps > _STEPS:
+            raise UnplannedError("too many steps in all")
+    return found
+
+
+def _shares_memory(launch: Launch) -> bool:
+    """Whether something that is written shares memory with another tensor."""
+    areas = [(t.role in ("in", "table"), launch.tensors[t.name]) for t in launch.program.tensors]
+    for at, (fixed, area) in enumerate(areas):
+        for other_fixed, other in areas[:at]:
+            if not (fixed and other_fixed) and np.may_share_memory(area.bytes, other.bytes):
+                return True
+    return False
 
 
 def _key(launch: Launch, indexed: tuple[str, ...]) -> tuple[object, ...] | None:

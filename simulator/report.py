@@ -17,7 +17,7 @@ from tiledsl.simulator.hazards import (
     meeting_hazard,
     unwritten_hazard,
 )
-from tiledsl.simulator.known import known_of
+from tiledsl.simulator.known import compute, known_of
 from tiledsl.simulator.meeting import marks_of, unwritten
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
@@ -129,8 +129,10 @@ def simulate(
         timing = measure(runnable, launch, chip, groups, cores, bypass=bypass)
         result = known.counts[question] = Simulation(program, chip, timing)
     marks = marks_of(launch) if hazards else None
-    run_values(runnable, launch, groups, marks)
-    if marks is not None:
+    if marks is None:
+        compute(runnable, launch, known)
+    else:
+        run_values(runnable, launch, groups, marks)
         found = [meeting_hazard(program, meeting) for meeting in marks.found.values()]
         if not reads_scalars(program):  # where data decides, its author says what is left out
             found += [unwritten_hazard(program, *where) for where in unwritten(launch, marks)]

@@ -1,0 +1,253 @@
+"""From what was recorded to what is played: nothing needless, results in place, a small arena."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tiledsl.ops.registry import Array
+from tiledsl.simulator import arithmetic
+from tiledsl.simulator.core import Crossing, Launch, run_together
+from tiledsl.simulator.tape.board import Board
+from tiledsl.simulator.tape.cube import CubeRecorder
+from tiledsl.simulator.tape.storage import Operand, Piece, Ref, Root, Split, Step, joined
+
+Function = Callable[[Any], Iterator[None] | None]
+_ARENA = 3 << 17  # bytes of scratch of the programs that run at once: what a cache holds
+
+
+@dataclass(slots=True, eq=False)
+class Tape:
+    """The steps of a class of ``count`` programs.
+
+    Scratch is in an arena of ``size`` bytes a program, root by root at ``places``; the programs
+    run in ``chunks``, from and to their places in the class.
+    """
+
+    count: int
+    steps: list[Step]
+    size: int
+    places: dict[Root, int]
+    chunks: list[tuple[int, int]]
+
+
+def record(
+    functions: Sequence[Function], indices: Sequence[int], launch: Launch, group: Array
+) -> Tape:
+    """Return the tape of a class of programs; raise `UnplannedError` where there can be none."""
+    board, crossing = Board(), Crossing()
+    cores = [
+        CubeRecorder(launch, group, board, index=index, crossing=crossing) for index in indices
+    ]
+    run_together(functions, cores)
+    steps = _needed(board.steps)
+    _store_in_place(steps, {t.name for t in launch.program.tensors if t.role == "out"})
+    size, places = _arena(steps)
+    return Tape(len(group), steps, size, places, _chunks(steps, len(group), size))
+
+
+def _roots(step: Step) -> list[Root]:
+    return [source.root for source in step.sources if isinstance(source, Ref)]
+
+
+def _needed(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps of which something comes to global memory."""
+    wanted: set[Root] = set()
+    kept: list[Step] = []
+    for step in reversed(steps):
+        if step.out.root.tensor or step.out.root in wanted:
+            kept.append(step)
+            wanted.update(_roots(step))
+    return kept[::-1]
+
+
+# ---- results straight into global memory --------------------------------------------------------
+
+
+def _store_in_place(steps: list[Step], outputs: set[str]) -> None:
+    """Let steps write to global memory what would only be copied there, where nobody notices."""
+    read = {root.tensor for step in steps for root in _roots(step) if root.tensor}
+    makers: dict[Root, list[Step]] = {}
+    users: dict[Root, list[Step]] = {}
+    stores: dict[str, list[Ref]] = {}
+    for step in steps:
+        makers.setdefault(step.out.root, []).append(step)
+        if step.out.root.tensor:
+            stores.setdefault(step.out.root.tensor, []).append(step.out)
+        for root in _roots(step):
+            users.setdefault(root, []).append(step)
+    for at in range(len(steps) - 1, -1, -1):
+        step = steps[at]
+        target, (source, *_) = step.out, step.sources
+        name = target.root.tensor
+        if step.function is not arithmetic.put or not isinstance(source, Ref) or source.root.tensor:
+            continue
+        made = makers[source.root]
+        alone = name in outputs and name not in read and len(made) == 1
+        if not alone or not source.dense or not made[0].out.dense or not _apart(target):
+            continue
+        if any(other is not target and _may_meet(other, target) for other in stores[name]):
+            continue
+        if _moved(source.root, source, target, [made[0], *users[source.root]], step):
+            makers.pop(source.root)
+            stores[name].remove(target)
+            stores[name].append(made[0].out)
+            makers.setdefault(target.root, []).append(made[0])
+            del steps[at]
+
+
+def _apart(ref: Ref) -> bool:
+    """Whether no two programs meet in a part of global memory."""
+    starts = np.sort(ref.root.starts)
+    return len(starts) < 2 or bool(np.diff(starts).min() >= _reach(ref))
+
+
+def _reach(ref: Ref) -> int:
+    return ref.dtype.itemsize + sum((n - 1) * s for n, s in ref.dims)
+
+
+def _may_meet(one: Ref, other: Ref) -> bool:
+    if one.root is not other.root:
+        return True
+    return one.offset < other.offset + _reach(other) and other.offset < one.offset + _reach(one)
+
+
+def _moved(root: Root, source: Ref, target: Ref, steps: list[Step], store: Step) -> bool:
+    """Let all that use ``root`` use ``target`` in its place; tell whether they can."""
+    item = target.dtype.itemsize
+    dims = [
+        (n, s, to) for (n, s), (_, to) in zip(source.dims, target.dims, strict=True)
+    ]
+    piece = Piece(0, root.size, joined(dims, item), item, target.root, target.offset)
+
+    def there(ref: Ref) -> Ref | None:
+        found = piece.find(ref.offset, ref.dims, ref.dtype.itemsize, ref.dtype)
+        return None if isinstance(found, Split) else found
+
+    changes: list[tuple[Step, Ref | None, list[Operand]]] = []
+    for step in steps:
+        if step is store:
+            continue
+        out: Ref | None = step.out
+        if step.out.root is root:
+            out = there(step.out)
+            if out is None:
+                return False
+        sources: list[Operand] = []
+        for operand in step.sources:
+            if isinstance(operand, Ref) and operand.root is root:
+                moved = there(operand)
+                if moved is None:
+                    return False
+                sources.append(moved)
+            else:
+                sources.append(operand)
+        changes.append((step, out, sources))
+    for step, out, sources in changes:
+        assert out is not None
+        step.out, step.sources = out, sources
+    return True
+
+
+# ---- scratch ------------------------------------------------------------------------------------
+
+
+def _arena(steps: Sequence[Step]) -> tuple[int, dict[Root, int]]:
+    """Return the size of an arena for one program, and the place of each root in it.
+
+    A root is there from the first step that writes it to the last one that uses it.
+    """
+    last: dict[Root, int] = {}
+    for at, step in enumerate(steps):
+        for root in (step.out.root, *_roots(step)):
+            last[root] = at
+    places: dict[Root, int] = {}
+    free: list[tuple[int, int]] = []
+    size = 0
+    for at, step in enumerate(steps):
+        root = step.out.root
+        ending = {r for r in _roots(step) if last[r] == at and r in places and r is not root}
+        if not root.tensor and root not in places:
+            heir = next((r for r in _alike(step) if r in ending), None)
+            if heir is not None:
+                places[root] = places[heir]
+                ending.discard(heir)
+            else:
+                place = _take(free, _room(root))
+                if place is None:
+                    place, size = size, size + _room(root)
+                places[root] = place
+        if last[root] == at and root in places:
+            ending.add(root)
+        for gone in ending:
+            _give(free, places[gone], _room(gone))
+    return size, places
+
+
+def _alike(step: Step) -> list[Root]:
+    """Return the sources that the result may take the place of."""
+    if not step.inplace or not step.out.dense:
+        return []
+    refs = [source for source in step.sources if isinstance(source, Ref)]
+    other = {ref.root for ref in refs if not ref.dense or ref.dims != step.out.dims}
+    return [ref.root for ref in refs if not ref.root.tensor and ref.root not in other]
+
+
+def _room(root: Root) -> int:
+    return -(-root.size // 64) * 64
+
+
+def _take(free: list[tuple[int, int]], size: int) -> int | None:
+    """Take room out of the smallest free part that has it."""
+    fits = [part for part in free if part[1] >= size]
+    if not fits:
+        return None
+    part = min(fits, key=lambda p: p[1])
+    free.remove(part)
+    if part[1] > size:
+        free.append((part[0] + size, part[1] - size))
+    return part[0]
+
+
+def _give(free: list[tuple[int, int]], place: int, size: int) -> None:
+    """Give room back, joined with its neighbours."""
+    for part in list(free):
+        if part[0] + part[1] == place:
+            free.remove(part)
+            place, size = part[0], part[1] + size
+        elif place + size == part[0]:
+            free.remove(part)
+            size += part[1]
+    free.append((place, size))
+
+
+def _chunks(steps: Sequence[Step], count: int, size: int) -> list[tuple[int, int]]:
+    """Return which programs run at once: few enough, and at equal distances in every tensor."""
+    many = count if len(steps) == 1 else max(1, min(count, _ARENA // max(1, size)))
+    breaks: set[int] = {0, count}
+    seen: set[Root] = set()
+    for step in steps:
+        for root in (step.out.root, *_roots(step)):
+            if root.tensor and root not in seen:
+                seen.add(root)
+                breaks.update(_breaks(root.starts))
+    found: list[tuple[int, int]] = []
+    ends = sorted(breaks)
+    for first, end in zip(ends, ends[1:], strict=False):
+        found += [(at, min(at + many, end)) for at in range(first, end, many)]
+    return found
+
+
+def _breaks(starts: Array) -> list[int]:
+    """Return where runs of equal distances end."""
+    found: list[int] = []
+    steps = np.diff(starts)
+    at = 0
+    while at < len(steps):
+        unlike = np.flatnonzero(steps[at:] != steps[at])
+        if not len(unlike):
+            break
+        at += int(unlike[0]) + 1
+        found.append(at)
+    return found
