@@ -122,14 +122,14 @@ class VectorCore(Core):
 
     def unary(self, line: Line, op: str, dst: Place, src: Place, count: Value) -> None:
         """Apply an op to elements."""
-        arithmetic.UNARY[op](self.lanes.flat(src, count), self.lanes.flat(dst, count))
+        arithmetic.UNARY[op](self.lanes.flat(src, count), out=self.lanes.flat(dst, count))
 
     def binary(
         self, line: Line, op: str, dst: View, a: View, b: View, rows: Value, cols: Value
     ) -> None:
         """Apply an op to two views."""
         rows, cols, grid = same(rows), same(cols), self.lanes.grid
-        arithmetic.BINARY[op](grid(a, rows, cols), grid(b, rows, cols), grid(dst, rows, cols))
+        arithmetic.BINARY[op](grid(a, rows, cols), grid(b, rows, cols), out=grid(dst, rows, cols))
 
     def with_scalar(
         self, line: Line, op: str, dst: Place, src: Place, value: Value, count: Value
@@ -140,7 +140,7 @@ class VectorCore(Core):
         if op in ("shl", "shr"):
             arithmetic.shift(op, x, number, into)
         else:
-            arithmetic.BINARY[op](x, number, into)
+            arithmetic.BINARY[op](x, number, out=into)
 
     def convert(self, line: Line, dst: Place, src: Place, mode: str, count: Value) -> None:
         """Convert elements to another type."""

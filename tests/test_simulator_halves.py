@@ -15,7 +15,7 @@ def _neighbours() -> Array:
     wide = np.unique(FINITE.astype(np.float32))
     ends = np.append(wide, np.float32(65536))
     middle = ((ends[:-1].astype(np.float64) + ends[1:]) / 2).astype(np.float32)
-    exact = np.concatenate([wide, middle, -middle, np.float32([0.0, -0.0])])
+    exact = np.concatenate([wide, middle, -middle, np.array([0.0, -0.0], np.float32)])
     up, down = (np.nextafter(exact, np.float32(to)) for to in (np.inf, -np.inf))
     return np.concatenate([exact, up, down])
 

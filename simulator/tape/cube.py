@@ -227,9 +227,8 @@ def _joined(one: Ref, other: Ref) -> Ref | None:
     return one._replace(dims=((rows, down), (k + more, across)))
 
 
-def _multiply(begun: bool, *operands: Array) -> None:
+def _multiply(begun: bool, *sources: Array, out: Array) -> None:
     """Add products of left and right matrices, rows by depth both, to the first operand."""
-    *sources, out = operands
     first = 1 if begun else 0
     for at in range(first, len(sources), 2):
         left, right = sources[at], sources[at + 1].transpose(0, 2, 1)

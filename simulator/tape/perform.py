@@ -1,6 +1,8 @@
 """Tapes played: views of an arena and of the tensors, chunk by chunk."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,67 +11,137 @@ from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Launch
 from tiledsl.simulator.halves import widen
 from tiledsl.simulator.tape.plan import Tape
-from tiledsl.simulator.tape.storage import Each, Operand, Ref, Root
+from tiledsl.simulator.tape.storage import Each, Ref, Step
 
-Call = tuple[Callable[..., Any], list[Any], list[tuple[int, Array]]]
+# A function with its operands and its result, and which of these each chunk has anew: operands by
+# number, the result as -1.
+Call = tuple[Callable[..., Any], list[Any], Any, list[tuple[int, Ref | Each]]]
+
+_own = threading.local()  # the arena of each thread
+
+
+@dataclass(slots=True, eq=False)
+class Bound:
+    """The calls of a tape on the arena of a thread, by how many programs run at once."""
+
+    arena: Array
+    calls: dict[int, list[Call]] = field(default_factory=dict)
 
 
 def perform(tapes: Sequence[Tape], launch: Launch) -> None:
     """Run the programs of all classes."""
-    wide: dict[str, Array] = {}
-    for tape in tapes:
-        for root in {r for step in tape.steps for r in _roots(step.sources)}:
-            if root.wide and root.tensor not in wide:
-                place = launch.tensors[root.tensor]
-                wide[root.tensor] = widen(place.bytes.view(np.float16)).view(np.uint8)
     tensors = {name: area.bytes for name, area in launch.tensors.items()}
+    wide: dict[str, Array] = {}
+    for name in dict.fromkeys(name for tape in tapes for name in tape.wide):
+        wide[name] = widen(tensors[name].view(np.float16)).view(np.uint8)
     for tape in tapes:
         _play(tape, tensors, wide)
 
 
-def _roots(sources: Sequence[Operand]) -> list[Root]:
-    return [source.root for source in sources if isinstance(source, Ref)]
-
-
 def _play(tape: Tape, tensors: Mapping[str, Array], wide: Mapping[str, Array]) -> None:
-    most = max((last - first for first, last in tape.chunks), default=0)
-    arena = np.empty(tape.size * most, np.uint8)
-    bound: dict[int, list[Call]] = {}
+    arena = _arena(tape.size * tape.most)
+    if tape.bound is None or tape.bound.arena is not arena:
+        tape.bound = Bound(arena)
+    bound: Bound = tape.bound
+    moved: dict[int, Any] = {}
+
+    def ready(count: int) -> list[tuple[Callable[..., Any], list[Any], Any, list[Any]]]:
+        """Return the calls with what each chunk takes its parts of."""
+        if count not in bound.calls:
+            bound.calls[count] = [_call(tape, step, bound.arena, count) for step in tape.steps]
+        found = []
+        for function, sources, out, moving in bound.calls[count]:
+            parts = []
+            for at, what in moving:
+                if id(what) not in moved:
+                    moved[id(what)] = _moving(what, tape.count, tensors, wide)
+                parts.append((at, moved[id(what)]))
+            found.append((function, sources, out, parts))
+        return found
+
+    calls, count = [], -1
     for first, last in tape.chunks:
-        count = last - first
-        calls = _calls(tape, first, count, arena, most, tensors, wide)
-        for function, operands in calls:
-            function(*operands)
+        if last - first != count:
+            count = last - first
+            calls = ready(count)
+        part = slice(first, last)
+        for function, sources, out, parts in calls:
+            if parts:
+                sources = sources.copy()
+                for at, whole in parts:
+                    if at < 0:
+                        out = whole[part]
+                    else:
+                        sources[at] = whole[part]
+            function(*sources, out=out)
 
 
-def _calls(
-    tape: Tape, first: int, count: int, arena: Array, most: int, tensors: Mapping[str, Array],
-    wide: Mapping[str, Array],
-) -> list[tuple[Callable[..., Any], list[Any]]]:  # fmt: skip
-    def array(ref: Ref) -> Array:
-        root = ref.root
-        shape = (count, *(n for n, _ in ref.dims))
-        inner = tuple(s for _, s in ref.dims)
-        if root.tensor:
-            base = (wide if root.wide else tensors)[root.tensor]
-            start = int(root.starts[first])
-            step = int(root.starts[first + 1]) - start if count > 1 else 0
-            return np.ndarray(shape, ref.dtype, base, start + ref.offset, (step, *inner))
-        at = tape.places[root] * most
-        return np.ndarray(shape, ref.dtype, arena, at + ref.offset, (root.size, *inner))
+def _arena(size: int) -> Array:
+    """Return scratch of this thread, at least so many bytes: always the same, while it suffices."""
+    arena: Array | None = getattr(_own, "arena", None)
+    if arena is None or arena.size < size:
+        arena = _own.arena = np.empty(size, np.uint8)
+    return arena
 
-    found = []
-    for step in tape.steps:
-        axes = len(step.out.dims)
-        operands: list[Any] = []
-        for source in step.sources:
-            match source:
-                case Ref():
-                    operands.append(array(source))
-                case Each(values=values):
-                    part = values[first : first + count]
-                    operands.append(part.reshape(-1, *(1,) * axes))
-                case _:
-                    operands.append(source)
-        found.append((step.function, [*operands, array(step.out)]))
-    return found
+
+def _call(tape: Tape, step: Step, arena: Array, count: int) -> Call:
+    """Return the call of a step for so many programs."""
+    sources: list[Any] = []
+    moving: list[tuple[int, Ref | Each]] = []
+    for at, source in enumerate(step.sources):
+        if isinstance(source, Each):
+            values = source.values.reshape(-1, *(1,) * len(step.out.dims))
+            moving.append((at, Each(values)))
+        elif isinstance(source, Ref) and source.root.tensor:
+            moving.append((at, source))
+        elif isinstance(source, Ref):
+            sources.append(_scratch(tape, source, arena, count))
+            continue
+        else:
+            sources.append(source)
+            continue
+        sources.append(None)
+    if step.out.root.tensor:
+        return step.function, sources, None, [*moving, (-1, step.out)]
+    return step.function, sources, _scratch(tape, step.out, arena, count), moving
+
+
+def _scratch(tape: Tape, ref: Ref, arena: Array, count: int) -> Array:
+    root = ref.root
+    shape = (count, *(n for n, _ in ref.dims))
+    strides = (root.size, *(s for _, s in ref.dims))
+    return np.ndarray(shape, ref.dtype, arena, tape.places[root] * tape.most + ref.offset, strides)
+
+
+def _moving(
+    what: Ref | Each, count: int, tensors: Mapping[str, Array], wide: Mapping[str, Array]
+) -> "Array | _Uneven":
+    """Return what is cut into the parts of chunks."""
+    if isinstance(what, Each):
+        return what.values
+    root = what.root
+    base = (wide if root.wide else tensors)[root.tensor]
+    if not root.even:
+        return _Uneven(what, base)
+    step = int(root.starts[1]) if count > 1 else 0
+    shape = (count, *(n for n, _ in what.dims))
+    return np.ndarray(shape, what.dtype, base, what.offset, (step, *(s for _, s in what.dims)))
+
+
+class _Uneven:
+    """Elements of a tensor of programs that are at equal distances only within a chunk."""
+
+    def __init__(self, ref: Ref, base: Array) -> None:
+        self.starts, self.base = ref.root.starts.tolist(), base
+        self.offset, self.dtype = ref.offset, ref.dtype
+        self.shape = tuple(n for n, _ in ref.dims)
+        self.strides = tuple(s for _, s in ref.dims)
+
+    def __getitem__(self, part: slice) -> Array:
+        first, last = part.start, part.stop
+        start = self.starts[first]
+        step = self.starts[first + 1] - start if last - first > 1 else 0
+        return np.ndarray(
+            (last - first, *self.shape), self.dtype, self.base, start + self.offset,
+            (step, *self.strides),
+        )  # fmt: skip

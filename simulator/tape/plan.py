@@ -22,7 +22,8 @@ class Tape:
     """The steps of a class of ``count`` programs.
 
     Scratch is in an arena of ``size`` bytes a program, root by root at ``places``; the programs
-    run in ``chunks``, from and to their places in the class.
+    run in ``chunks``, from and to their places in the class. ``bound`` is what
+    `tiledsl.simulator.tape.perform` keeps.
     """
 
     count: int
@@ -30,6 +31,18 @@ class Tape:
     size: int
     places: dict[Root, int]
     chunks: list[tuple[int, int]]
+    bound: Any = None
+
+    @property
+    def most(self) -> int:
+        """How many programs run at once, at most."""
+        return max((last - first for first, last in self.chunks), default=0)
+
+    @property
+    def wide(self) -> list[str]:
+        """The tensors of f16 that are made f32."""
+        roots = [root for step in self.steps for root in _roots(step) if root.wide]
+        return list(dict.fromkeys(root.tensor for root in roots))
 
 
 def record(

@@ -615,8 +615,7 @@ def _like(dims: Dims, other: Dims) -> Dims:
     return dims
 
 
-def _rounded(function: Callable[..., Any], *operands: Array) -> None:
+def _rounded(function: Callable[..., Any], *operands: Array, out: Array) -> None:
     """Call a function on f16 kept as f32."""
-    out = operands[-1]
-    function(*operands)
+    function(*operands, out=out)
     round_into(out, out)

@@ -33,6 +33,12 @@ class Root:
     high: float = np.inf
 
 
+    @property
+    def even(self) -> bool:
+        """Whether all programs are at equal distances."""
+        return len(self.starts) < 3 or bool((np.diff(self.starts) == self.starts[1]).all())
+
+
 class Ref(NamedTuple):
     """Elements of a root, of each program."""
 
@@ -69,7 +75,7 @@ Operand = Ref | Each | Array  # an array without axes is one number for all
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One call ``function(*sources, out)``; with ``inplace`` a source may be where ``out`` is."""
+    """One call ``function(*sources, out=out)``; with ``inplace`` a source may be where ``out`` is."""
 
     function: Callable[..., Any]
     sources: list[Operand]
