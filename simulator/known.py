@@ -60,7 +60,8 @@ def compute(runnable: Runnable, launch: Launch, known: Known) -> None:
     """Compute the values of a launch, in place."""
     if not known.tapes and not known.untaped:
         try:
-            known.tapes = _tapes(runnable, launch, known.groups)
+            with np.errstate(all="ignore"):
+                known.tapes = _tapes(runnable, launch, known.groups)
         except UnplannedError:
             known.untaped = True
     if known.untaped or _shares_memory(launch):

@@ -1,4 +1,4 @@
-"""What stands in each buffer while a tape is recorded: pieces of roots, numbers, masks, matrices."""
+"""What stands in each buffer while a tape is recorded: values, numbers, masks, matrices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,6 +40,11 @@ class Number:
     end: int
     value: Array | Each
     item: int
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is an f16."""
+        return _kind(self.value) == np.float16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,8 +245,8 @@ def _may_be_half(thing: Thing) -> bool:
     match thing:
         case Piece(half=half):
             return half
-        case Number(value=value):
-            return _kind(value) == np.float16
+        case Number():
+            return thing.is_half
         case _:
             return False
 

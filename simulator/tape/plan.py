@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -247,7 +248,7 @@ def _chunks(steps: Sequence[Step], count: int, size: int) -> list[tuple[int, int
                 breaks.update(_breaks(root.starts))
     found: list[tuple[int, int]] = []
     ends = sorted(breaks)
-    for first, end in zip(ends, ends[1:], strict=False):
+    for first, end in pairwise(ends):
         found += [(at, min(at + many, end)) for at in range(first, end, many)]
     return found
 

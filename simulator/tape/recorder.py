@@ -17,6 +17,7 @@ from tiledsl.simulator.tape.storage import (
     Dims,
     Each,
     Operand,
+    Piece,
     Ref,
     Root,
     Split,
@@ -94,10 +95,10 @@ class Recorder(Core):
     def _operands(
         self, windows: Sequence[Window | Operand], dims: Dims
     ) -> tuple[list[Operand], Dims]:
-        """Return what is in windows of one shape, and ``dims`` with axes split as they had to be."""
+        """Return what is in windows of one shape, and ``dims`` with axes split as need be."""
         while True:
             found: list[Operand] = []
-            for at, window in enumerate(windows):
+            for window in windows:
                 if isinstance(window, Ref | Each | np.ndarray):
                     found.append(window)
                     continue
@@ -399,14 +400,14 @@ class Recorder(Core):
         found: list[Bits] = []
         size = count * dst.dtype.size
         for place in sources:
-            _inside(place, ((size, 1),))
+            _inside(place, ((count, place.dtype.size),))
             thing = self.board.top(self._key(place), place.start, place.start + size)
             if not isinstance(thing, Bits) or thing.start != place.start:
                 return False
             found.append(thing)
         bits = min(size * 8, *(mask.count for mask in found))
         refs: list[Operand] = [Ref(m.root, 0, ((bits, 1),), _BOOL) for m in found]
-        _inside(dst, ((size, 1),))
+        _inside(dst, ((count, dst.dtype.size),))
         self._mask(dst, self._bits(function, refs, ((bits, 1),)), bits, size)
         return True
 
@@ -447,9 +448,16 @@ class Recorder(Core):
         count = same(count)
         if count == 0:
             return
-        dims: Dims = ((count, dst.dtype.size),)
+        dims: Dims
         size = -(-count // 8)
         _inside(mask, ((size, 1),))
+        if dst.dtype is DType.F16 and self._raw(a, b):
+            dst, a = dst._replace(dtype=DType.I16), a._replace(dtype=DType.I16)
+            if isinstance(b, Place):
+                b = b._replace(dtype=DType.I16)
+            else:
+                b = np.asarray(typed(b, DType.F16, 0)).view(np.int16)
+        dims = ((count, dst.dtype.size),)
         other: Window | Operand
         if isinstance(b, Place):
             other = b, dims
@@ -461,6 +469,17 @@ class Recorder(Core):
         bits = self._chosen(mask, count, size)
         shaped = Ref(bits.root, bits.offset, packed([n for n, _ in dims], 1), _BOOL)
         self._each(arithmetic.select, (dst, dims), [shaped, *sources])
+
+    def _raw(self, *operands: Any) -> bool:
+        """Whether what is said to be f16 is no f16 at all: bits that are only moved."""
+        for place in operands:
+            if isinstance(place, Place) and place.dtype is DType.F16:
+                top = self.board.top(self._key(place), place.start, place.start + 2)
+                if isinstance(top, Piece) and not top.half:
+                    return True
+                if isinstance(top, Number) and not top.is_half:
+                    return True
+        return False
 
     def _chosen(self, mask: Place, count: int, size: int) -> Ref:
         """Return a mask as bools."""
@@ -480,6 +499,8 @@ class Recorder(Core):
         count = same(count)
         if count == 0:
             return
+        if self._raw(src):
+            dst, src = dst._replace(dtype=DType.I16), src._replace(dtype=DType.I16)
         size = src.dtype.size
         reach = (src.end - src.start) // size
         table = self._read((src, ((reach, size),)))
@@ -507,6 +528,8 @@ class Recorder(Core):
         count, item = same(count), src.dtype.size
         if count == 0:
             return
+        if self._raw(src):
+            dst, src = dst._replace(dtype=DType.I16), src._replace(dtype=DType.I16)
         whole = round_up(count, 8)
         _inside(src, ((whole, item),))
         _inside(dst, ((whole, 32), (32 // item, item)))
@@ -518,9 +541,17 @@ class Recorder(Core):
         """Let a view stand written out."""
         rows, cols = same(rows), same(cols)
         if rows and cols:
+            dst, src = self._moved(dst, src)
             into = _grid(dst, rows, cols)
             (found,), dims = self._operands([_grid(src, rows, cols)], into[1])
             self._stand((dst.place, dims), found)
+
+    def _moved(self, dst: View, src: View) -> tuple[View, View]:
+        """Return views of what is moved: of bits, where it is no f16."""
+        if not self._raw(src.place):
+            return dst, src
+        views = (v._replace(place=v.place._replace(dtype=DType.I16)) for v in (dst, src))
+        return next(views), next(views)
 
     def _stand(self, into: Window, found: Operand) -> None:
         """Let a value stand somewhere else."""
@@ -571,6 +602,7 @@ class Recorder(Core):
         rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
         if rows == 0 or cols == 0:
             return
+        dst, src = self._moved(dst, src)
         place, dims = _grid(src, rows, cols)
         into = _grid(dst, cols, rows)
         (found,), _ = self._operands([(place, dims[::-1])], into[1])

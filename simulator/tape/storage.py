@@ -20,8 +20,8 @@ class Root:
     """Storage of each program: ``size`` bytes of scratch, or global memory.
 
     In global memory program ``i`` has its part ``starts[i]`` bytes after that of the first one, in
-    the tensor ``tensor``; where that is ``wide`` it is f16 made f32. ``whole`` tells that all values
-    are whole numbers (or no numbers at all), ``low`` and ``high`` what they are between.
+    the tensor ``tensor``; where that is ``wide`` it is f16 made f32. ``whole`` tells that all
+    values are whole numbers (or no numbers at all), ``low`` and ``high`` what they are between.
     """
 
     size: int
@@ -75,7 +75,7 @@ Operand = Ref | Each | Array  # an array without axes is one number for all
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One call ``function(*sources, out=out)``; with ``inplace`` a source may be where ``out`` is."""
+    """One call ``function(*sources, out=out)``; ``inplace``: a source may be where ``out`` is."""
 
     function: Callable[..., Any]
     sources: list[Operand]
