@@ -12,14 +12,14 @@ from tiledsl.simulator.halves import narrow_into, round_into
 from tiledsl.simulator.lanes import OutOfPlaceError, round_up
 from tiledsl.simulator.places import Place, Spot, Value, View, same
 from tiledsl.simulator.tape.board import F32, Matrix
-from tiledsl.simulator.tape.recorder import Recorder
 from tiledsl.simulator.tape.storage import Operand, Ref, Step, UnplannedError
+from tiledsl.simulator.tape.vector import VectorRecorder
 from tiledsl.types import DType
 
 _MOST_WIDE = 1 << 25  # elements of a tensor up to which all of it is made f32 at once
 
 
-class CubeRecorder(Recorder):
+class CubeRecorder(VectorRecorder):
     """A core with all units, on a tape."""
 
     def load_nz(
@@ -38,15 +38,45 @@ class CubeRecorder(Recorder):
             dims = (rows, steps[0] * item), (cols, item)
             found = self._handed(key, start, dims, dst.dtype)
         else:
-            fixed = src.place.name in self.fixed
-            small = src.place.bytes.size // item <= _MOST_WIDE
-            wide = dst.dtype is DType.F16 and fixed and small
-            found = self._global(src, (rows, cols), steps, dst.dtype, wide=wide)
-            if dst.dtype is DType.F16 and not wide:
-                found = self.board.widened(found)
-            elif not fixed:
-                found = self._copied(found)
+            found = self._wide(src, (rows, cols), steps, dst.dtype)
         self._lay(dst, "nz", high, found, -(-cols * item // 32) * high * 32)
+
+    def load_window(
+        self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
+        src_strides: Sequence[Value], dst_strides: Sequence[Value], rows: Value, cols: Value,
+        src_stride: Value, dst_rows: Value, skip: Value, clear: Value,
+    ) -> None:  # fmt: skip
+        """Note rows of a matrix that lie apart, with zeros between them."""
+        sizes, rows, cols = [same(n) for n in shape], same(rows), same(cols)
+        high, whole, first = same(dst_rows), bool(same(clear)), same(skip)
+        none = rows == 0 or 0 in sizes
+        if cols == 0 or (not whole and none):
+            return
+        _checked(dst.dtype)
+        apart = [same(s) for s in dst_strides]
+        reach = first + rows + sum((n - 1) * s for n, s in zip(sizes, apart, strict=True))
+        room = self.board.new((high if whole else reach, cols), F32)
+        self.board.emit(Step(arithmetic.put, [np.zeros((), np.float32)], room))
+        if not none:
+            steps = [*(same(s) for s in src_strides), same(src_stride), 1]
+            found = self._wide(src, [*sizes, rows, cols], steps, dst.dtype)
+            row = cols * 4
+            outer = [(n, s * row) for n, s in zip(sizes, apart, strict=True)]
+            into = Ref(room.root, first * row, (*outer, (rows, row), (cols, 4)), F32)
+            self.board.emit(Step(arithmetic.put, [found], into))
+        self._lay(dst, "nz", high, room, -(-cols * dst.dtype.size // 32) * high * 32)
+
+    def _wide(
+        self, src: Spot, shape: Sequence[int], steps: Sequence[int], dtype: DType
+    ) -> Ref:
+        """Return elements of a tensor as f32, a copy where the tensor may change."""
+        fixed = src.place.name in self.fixed
+        small = src.place.bytes.size // dtype.size <= _MOST_WIDE
+        wide = dtype is DType.F16 and fixed and small
+        found = self._global(src, shape, steps, dtype, wide=wide)
+        if dtype is DType.F16 and not wide:
+            return self.board.widened(found)
+        return found if fixed else self._copied(found)
 
     def feed(
         self, line: Line, dst: Place, src: View, rows: Value, cols: Value, dst_rows: Value
