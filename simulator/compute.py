@@ -10,6 +10,7 @@ from tiledsl.simulator import arithmetic
 from tiledsl.simulator.core import Core, Crossing, Launch, Line
 from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
+from tiledsl.types import DType
 
 
 class VectorCore(Core):

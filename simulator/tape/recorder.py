@@ -179,13 +179,16 @@ class Recorder(Core):
         room = self.board.new([*sizes, whole_width], found.dtype)
         size = found.dtype.itemsize
         rows = room.dims[:-1]
-        number = np.asarray(typed(pad, dst.dtype, 0))
+        edge = DType.U8 if item == 1 else dst.dtype  # the byte that a type stands for
+        number = np.asarray(typed(pad, edge, 0))
         value = wider(Each(number.reshape(-1)) if number.ndim else number, half)
+        kind = found.dtype if item > 1 else edge.numpy
         for at, count, source in (
             (0, before, value), (before, width, found), (before + width, missing, value)
         ):
             if count:
-                there = Ref(room.root, at * size, (*rows, (count, size)), found.dtype)
+                dtype = found.dtype if source is found else kind
+                there = Ref(room.root, at * size, (*rows, (count, size)), dtype)
                 self.board.emit(Step(arithmetic.put, [source], there))
         self._write((dst, (*outer, (whole_width, item))), room)
 
