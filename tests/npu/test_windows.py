@@ -31,6 +31,11 @@ kernel turned(x: f16[M, N], back: i32) -> (y: f16[N, M]):
     grid m in M by BM, n in N by BN
     y[n, m] = x[m - back, n - back else 7]
 
+kernel every[T in (f16, f32)](x: T[A, M, N], const step: i32, back: i32) -> (y: T[A, M, L]):
+    where step >= 1
+    grid a in A by BA, m in M by BM, l in L by BL
+    y[a, m, l] = x[a, m, l * step - back else 9]
+
 kernel conv[T in (f16, f32)](x: T[H, W, C], w: T[R, S, C, O], step: i32, pad: i32
         ) -> (y: f32[P, Q, O]):
     where P == (H + 2 * pad - R) // step + 1, Q == (W + 2 * pad - S) // step + 1, step >= 1
@@ -119,6 +124,31 @@ def test_a_window_may_be_turned(module: tiledsl.Module) -> None:
     x = RNG.normal(size=(20, 33)).astype(np.float16)
     found = module["turned"].run({"x": x, "back": 3}, tiles={"BM": 16, "BN": 16}, hazards=True)
     np.testing.assert_array_equal(found.outputs["y"], moved(x, (20, 33), 1, 3, 7).T)
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_elements_apart(module: tiledsl.Module, device: str, dtype: type) -> None:
+    x: Array = RNG.normal(size=(3, 5, 77)).astype(dtype)
+    for step, back in ((2, 1), (2, -3), (3, 0), (8, 20)):
+        found = module["every"].run(
+            {"x": x, "step": step, "back": back}, dims={"L": 40}, device=device,
+            tiles={"BA": 2, "BM": 4, "BL": 23}, hazards=device == "sim",
+        )  # fmt: skip
+        columns = np.arange(40) * step - back
+        inside = (columns >= 0) & (columns < 77)
+        want = np.where(inside, x[:, :, columns.clip(0, 76)], dtype(9))
+        np.testing.assert_array_equal(found.outputs["y"], want)
+
+
+def test_elements_apart_are_gathered(module: tiledsl.Module) -> None:
+    kernel = module["every"]
+    graph = kernel.instance(first_binding(kernel.header, {}, {"step": 2}, {}))
+    (compiled,) = kernel.compiled(graph, "ascend910b3", {})
+    assert isinstance(compiled.program, npu.Program)
+    steps = list(walk_steps(compiled.program.cores[0].body))
+    assert sum(isinstance(s, npu.Gather) for s in steps) == 1
+    assert not any(isinstance(s, npu.WriteScalar) for s in steps)
 
 
 def test_the_cube_loads_pixels_itself(module: tiledsl.Module) -> None:

@@ -20,7 +20,7 @@ from tiledsl.npu.shape import Shape, growing_rows
 from tiledsl.npu.sort import sort
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
-from tiledsl.npu.windows import is_window, may_shift
+from tiledsl.npu.windows import MOST_APART, apart, is_window, may_shift
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -114,7 +114,8 @@ class Core:
         counters = [x.counter for x in self.all_loops()]
         counters += [c.turn for c in self.shared.channels.values()] + self.flags
         lets = [npu.Let(name, ZERO) for name in dict.fromkeys(counters)]
-        body: tuple[npu.Step, ...] = (*lets, *self.hand.opening(), loop, *self.hand.closing())
+        opening = (*lets, *frame.opening, *self.hand.opening())
+        body: tuple[npu.Step, ...] = (*opening, loop, *self.hand.closing())
         rings = {name: x.counter for name, x in frame.owners.items()}
         capacity = {m: shape.chip.capacity[m.value] for m in npu.Memory}
         return place(body, frame.buffers, rings, capacity)
@@ -461,9 +462,12 @@ class Core:
         """Whether a window can be copied row by row; if so, tell which programs differ."""
         order = self.frame.order(statement.result.type.axes)
         natural = tuple(axis for i in statement.index for axis, _ in i.terms)
-        if not is_window(statement, self.shared.shape.kernel.facts):
+        most = 1 if self.unified else MOST_APART
+        if not is_window(statement, self.shared.shape.kernel.facts, most):
             return False
-        if (natural != order and len(order) != 2) or (self.unified and may_shift(statement)):
+        if natural != order and (len(order) != 2 or apart(statement) > 1):
+            return False
+        if self.unified and may_shift(statement):
             return False
         self.tell_guards_apart(statement)
         return True

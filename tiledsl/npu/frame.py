@@ -96,6 +96,7 @@ class Rows:
 class Frame:
     """The state of lowering for one core; ``products`` are the element types of the cube.
 
+    ``opening`` are steps before the first program, ``constants`` the tables of offsets made there.
     A ``unified`` core has no comparison of i32 and no rounding of f32 to f32.
     """
 
@@ -118,6 +119,8 @@ class Frame:
     members: dict[Axis, tuple[Axis, ...]] = field(default_factory=dict)
     flexible: dict[Axis, "Rows"] = field(default_factory=dict)
     tile_known: bool = False
+    opening: list[npu.Step] = field(default_factory=list)
+    constants: dict[tuple[int, int], npu.Ref] = field(default_factory=dict)
     span: Span = NOWHERE
 
     # ---- names and scalars ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ from tiledsl.npu.conversions import RAW
 from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.scalar_unit import over, read, write
 from tiledsl.npu.vector import Vectors, as_type, replace_dtype
-from tiledsl.npu.windows import inside_of
+from tiledsl.npu.windows import apart, inside_of
 from tiledsl.scalar import (
     ONE,
     ZERO,
@@ -20,6 +20,7 @@ from tiledsl.scalar import (
     apply,
     ceil_div,
     integer,
+    maximum,
     mul,
     sub,
 )
@@ -38,7 +39,9 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     order = frame.order(natural)
     tile = _landing(frame, name, natural, stored)
     source = npu.Global(statement.tensor, offset)
-    if any(statement.guards):
+    if natural and apart(statement) > 1:
+        _gather_rows(frame, tile, source, strides, statement)
+    elif any(statement.guards):
         _copy_inside(frame, tile, source, strides, natural, statement)
     else:
         _copy_in(frame, tile, source, strides, natural)
@@ -169,34 +172,69 @@ def _copy_in(
 
 def _copy_inside(
     frame: Frame, tile: Tile, source: npu.Global, strides: dict[Axis, Scalar],
-    axes: tuple[Axis, ...], statement: ir.Load,
+    axes: tuple[Axis, ...], statement: ir.Load, step: int = 1,
 ) -> None:  # fmt: skip
-    """Fill ``tile`` with the default where not all of it is inside, and copy what is."""
+    """Fill ``tile`` with the default where not all of it is inside, and copy what is.
+
+    With ``step`` the rows of ``tile`` are so many times as long: all that lies between is copied.
+    """
     inside = inside_of(frame, statement, lambda axis: (frame.start(axis), frame.size(axis)))
     default = statement.default if statement.default is not None else ZERO
     assert not isinstance(default, ir.Value)
     value = as_type(frame.scalar(default), RAW.get(tile.dtype, tile.dtype))
     condition = inside.partly
-    if tile.dtype.size * frame.granule > 32:
+    if step == 1 and tile.dtype.size * frame.granule > 32:
         tail = apply("ne", frame.size(axes[-1]), frame.pitch(axes[-1]))
         condition = apply("or", condition, tail)
-    filling = fill(frame, tile.ref, value, frame.extent(axes))
-    frame.emit(npu.If(condition, (replace(filling, span=frame.span),), span=frame.span))
+    rows = tuple(mul(frame.extent(axes[i + 1 :]), step) for i in range(len(axes) - 1))
+    if condition != Literal(False, DType.BOOL):
+        filling = fill(frame, tile.ref, value, mul(frame.extent(axes), step))
+        frame.emit(npu.If(condition, (replace(filling, span=frame.span),), span=frame.span))
     offset, into = source.offset, tile.ref.offset
     for i, axis in enumerate(axes):
         skip = inside.skip(axis)
         offset = add(offset, mul(skip, strides[axis]))
         if axis is not axes[-1]:
-            into = add(into, mul(skip, frame.extent(axes[i + 1 :])))
-    skip, unit = inside.skip(axes[-1]), integer(32 // tile.dtype.size)
+            into = add(into, mul(skip, rows[i]))
+    skip, unit = mul(inside.skip(axes[-1]), step), integer(32 // tile.dtype.size)
     left = apply("mod", skip, unit)
     into = add(into, sub(skip, left))
     shape = tuple(inside.count(axis, frame.size(axis)) for axis in axes[:-1])
-    rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))
-    apart = tuple(strides[axis] for axis in axes[:-1])
+    far = tuple(strides[axis] for axis in axes[:-1])
     length = inside.count(axes[-1], frame.size(axes[-1]))
+    if step > 1:
+        length = maximum(sub(mul(length, step), step - 1), ZERO)
     dst, src = replace(tile.ref, offset=into), replace(source, offset=offset)
-    Vectors(frame).emit(npu.CopyIn(dst, src, shape, apart, rows, length, value, left))
+    Vectors(frame).emit(npu.CopyIn(dst, src, shape, far, rows, length, value, left))
+
+
+def _gather_rows(
+    frame: Frame, tile: Tile, source: npu.Global, strides: dict[Axis, Scalar], statement: ir.Load
+) -> None:
+    """Copy rows with all that lies between their elements, and gather these from there."""
+    step = apart(statement)
+    count = frame.elements(tile.axes) * step
+    shape = f"{tile.dtype}[{', '.join(a.name for a in tile.axes)}] and what is between"
+    size = count * tile.dtype.size
+    base = frame.buffer("between", npu.Memory.UB, size, shape, ring=True, shape=shape)
+    dense = Tile(replace(base, dtype=tile.dtype), tile.axes, tile.dtype, ring=True)
+    _copy_inside(frame, dense, source, strides, tile.axes, statement, step)
+    offsets = _offsets(frame, step * tile.dtype.size, frame.elements(tile.axes))
+    Vectors(frame).emit(npu.Gather(tile.ref, dense.ref, offsets, frame.extent(tile.axes)))
+
+
+def _offsets(frame: Frame, step: int, count: int) -> npu.Ref:
+    """Return a table of ``count`` offsets, ``step`` bytes apart, made before the first program."""
+    key = step, count
+    if key not in frame.constants:
+        base = frame.buffer("offsets", npu.Memory.UB, count * 4, f"multiples of {step}")
+        table = replace(base, dtype=DType.I32)
+        frame.opening += [
+            npu.Iota(table, ZERO, integer(count), span=frame.span),
+            npu.WithScalar("mul", table, table, integer(step), integer(count), span=frame.span),
+        ]
+        frame.constants[key] = replace(base, dtype=DType.U32)
+    return frame.constants[key]
 
 
 def fill(frame: Frame, row: npu.Ref, value: Scalar, count: Scalar) -> npu.Step:

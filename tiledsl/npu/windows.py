@@ -50,14 +50,30 @@ class Inside:
         return self.ranges[axis][1] if axis in self.ranges else size
 
 
-def is_window(statement: ir.Load, facts: Sequence[ir.Fact]) -> bool:
-    """Whether what is inside is a rectangle of rows that are contiguous along the last dim."""
+MOST_APART = 8  # elements: where those of a row are further apart, copying all between is waste
+
+
+def apart(statement: ir.Load) -> int:
+    """Return how far the elements of a row are apart in global memory; 0 where it is not known."""
+    if not statement.index or not statement.index[-1].terms:
+        return 0
+    step = statement.index[-1].terms[-1][1]
+    return int(step.value) if isinstance(step, Literal) else 0
+
+
+def is_window(statement: ir.Load, facts: Sequence[ir.Fact], most_apart: int = 1) -> bool:
+    """Whether what is inside is a rectangle of rows along the last dim.
+
+    The elements of a row may be ``most_apart`` apart.
+    """
     index, guards = statement.index, statement.guards or (False,) * len(statement.index)
     if statement.tensor.role == "table" or any(i.gather is not None for i in index):
         return False
     if isinstance(statement.default, ir.Value) or statement.tensor.dtype.size == 8:
         return False
-    if not index or not index[-1].terms or index[-1].terms[-1][1] != ONE:
+    if not 1 <= apart(statement) <= most_apart:
+        return False
+    if apart(statement) > 1 and (len(index[-1].terms) > 1 or statement.tensor.dtype.size == 1):
         return False
     axes = [axis for i in index for axis, _ in i.terms]
     if axes.count(axes[-1]) > 1 or len(set(axes)) < len(axes):
