@@ -230,8 +230,12 @@ class Core:
         return True
 
     def may_stay_empty(self, var: ir.Var) -> bool:
-        """Whether all products of ``var`` may be skipped: in a shared loop, or an ``if``."""
+        """Whether all products may be skipped: in a shared loop, an ``if``, or loops in a loop."""
         for s in ir.statements(self.shared.shape.body):
+            if isinstance(s, ir.For) and not _surely_runs(s.axis):
+                inner = (x for x in ir.statements(s.body) if isinstance(x, ir.For))
+                if any(self.accumulates(x) for x in inner):
+                    return True
             if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
                 return True
             if isinstance(s, ir.If) and any(
@@ -594,6 +598,12 @@ def _lane_axes(statement: ir.Store) -> set[Axis]:
         if index.gather is not None:
             found |= set(index.gather.type.axes)
     return found
+
+
+def _surely_runs(axis: Axis) -> bool:
+    """Whether a loop over ``axis`` has a turn whatever the sizes are."""
+    lo, hi = axis.lo, axis.hi
+    return isinstance(lo, Literal) and isinstance(hi, Literal) and lo.value < hi.value
 
 
 def _axes_in(axis: Axis) -> set[Axis]:
