@@ -327,10 +327,10 @@ class Timer(Core):
         self._flat(line, "gather", same(count) * dst.dtype.size)
 
     def read_scalar(self, line: Line, src: Place) -> Value:
-        """Count a read by the scalar unit; the number is not known here."""
+        """Count a read by the scalar unit; the number is not known here, a condition holds."""
         self._do(line, "S", Work(self.chip.costs.vector["scalar_read"].fixed))
         self.now = max(self.now, self.done["S"])
-        return 0
+        return int(src.dtype is DType.U8)
 
     def load_nz(
         self, line: Line, dst: Place, src: Spot, rows: Value, cols: Value, src_stride: Value,

@@ -31,7 +31,7 @@ _NPU_LIMITS = (
 )
 KNOWN_LIMITS: dict[str, tuple[str, ...]] = {
     "sim": _NPU_LIMITS,
-    "ascend-host": (*_NPU_LIMITS, "of a scalar that the host does not know"),
+    "ascend-host": _NPU_LIMITS,
     "cuda-host": (),
 }
 

@@ -385,8 +385,8 @@ class Maker:
                 )
             case "power":
                 b = self.constant(a) if self.dice.flip() else self.integer(depth - 1)
-                text = f"((({a.text} % 7) - 3) ** (({b.text} % 10) - 2))"
-                most = 3.0**7
+                text = f"((({a.text} & 7) - 3) ** (({b.text} & 7) - 2))"
+                most = 4.0**5
                 return Term(text, "i32", a.axes | b.axes, -most, most, 1, 0.0)
             case "random":
                 text = f"(bitcast(i32, bits({self.dice.integer(-3, 3)}, {a.text})) & 4095)"

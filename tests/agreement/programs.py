@@ -85,7 +85,19 @@ class _Body:
                 self.assign(depth, scope)
 
     def condition(self, scope: Scope) -> str:
-        """Return a condition that is known before the tiles."""
+        """Return a condition: known before the tiles, or one value that is computed from them."""
+        if self.dice.flip():
+            held = [t for t in self.state(scope) if not t.axes and t.dtype not in FLOATS]
+            if held and self.dice.flip():
+                state = self.dice.pick(held)
+                return state.text if state.dtype == "bool" else f"{state.text} % 3 < 2"
+            term = Maker(self.dice, scope).truth(2)
+            if not term.axes:
+                return term.text
+            if term.axes <= set(scope.foldable) and not term.spelled:
+                over = ", ".join(sorted(term.axes))
+                fold = self.dice.pick(("any", "all"))
+                return f"{fold}({term.text} over {over})"
         here = self.dice.pick((*scope.standing, "1"))
         return self.dice.pick((f"{here} % 2 == 0", f"{here} >= 1", f"{here} < 2"))
 

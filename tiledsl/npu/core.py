@@ -9,7 +9,7 @@ from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.integers import power
-from tiledsl.npu.lanes import Lanes, is_plain
+from tiledsl.npu.lanes import Lanes, is_known, is_plain
 from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.place import place
 from tiledsl.npu.random import random
@@ -153,7 +153,8 @@ class Core:
                 if isinstance(s, ir.If) and not isinstance(s.condition, ir.Value)
                 else ends
             )
-            if any(isinstance(part, Element) for end in ends for part in walk(end)):
+            by_tile = isinstance(s, ir.If) and isinstance(s.condition, ir.Value)
+            if by_tile or any(isinstance(part, Element) for end in ends for part in walk(end)):
                 self.shared.uniform = None
                 return
             met = {a for end in ends for a in _axes_of(end)}
@@ -256,17 +257,30 @@ class Core:
         return replace(loop, hi=apply("max", loop.hi, add(loop.lo, 1)), body=body)
 
     def branch(self, statement: ir.If) -> None:
-        """Emit an ``if`` on a scalar."""
+        """Emit an ``if``, unless this core has nothing to do in it."""
         frame = self.frame
-        if isinstance(statement.condition, ir.Value):
-            raise frame.cannot(statement.span, "an `if` on a value computed from tiles")
-        condition = frame.scalar(statement.condition)
         with frame.block() as then:
             self.walk(statement.then)
         with frame.block() as orelse:
             self.walk(statement.orelse)
+        frame.span = statement.span
         if then or orelse:
+            condition = self.condition(statement)
             frame.emit(npu.If(condition, tuple(then), tuple(orelse), span=statement.span))
+
+    def condition(self, statement: ir.If) -> Scalar:
+        """Return the condition of an ``if``; one that is in a tile is read from its mask."""
+        frame, value = self.frame, statement.condition
+        if not isinstance(value, ir.Value):
+            return frame.scalar(value)
+        if is_known(value, self.shared.shape.defined):
+            return frame.let(frame.fresh("taken"), self.lanes().value(value, {}))
+        if value not in self.tiles:
+            what = "an `if` on a value computed from tiles, with a product in it"
+            raise frame.cannot(statement.span, what)
+        name = frame.fresh("taken")
+        frame.emit(npu.ReadScalar(name, self.tiles[value].ref, span=statement.span))
+        return apply("ne", apply("bitand", Local(name, DType.U8), ONE), ZERO)
 
     # ---- the cube's share ------------------------------------------------------------------------
 
@@ -425,9 +439,10 @@ class Core:
                 for result in (value, at):
                     self.tiles[result] = self.destination(statement, result, [])
                 sort(frame, statement, self.tiles[operand], self.tiles[value], self.tiles[at])
-            case ir.Random(result=value, seed=seed, offset=offset):
+            case ir.Random(result=value, function=function):
                 tile = self.tiles[value] = self.destination(statement, value, [])
-                random(frame, statement, self.source(seed), self.source(offset), tile)
+                seed, offset = self.source(statement.seed), self.source(statement.offset)
+                random(frame, seed, offset, function, tile)
             case ir.Declare(var=var, value=initial):
                 self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
                 self.assign(var, initial)

@@ -222,6 +222,8 @@ def _live_on_vectors(
         gathers = (
             [i.gather for i in statement.index] if isinstance(statement, ir.Load | ir.Store) else []
         )
+        condition = statement.condition if isinstance(statement, ir.If) else None
+        gathers += [condition] if isinstance(condition, ir.Value) else []
         scalar = {g for g in gathers if g is not None and is_known(g, defined)}
         work.extend(
             x for x in ir.operands(statement) if isinstance(x, ir.Value) and x not in scalar

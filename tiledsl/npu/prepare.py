@@ -5,6 +5,7 @@ Before: ``%y = sigmoid(%x)``. After: ``%a = mul(%x, -1.0); %b = exp(%a); %c = ad
 """
 
 from tiledsl import ir
+from tiledsl.npu.lifting import vectors_alone
 from tiledsl.ops import OPS, REDUCTIONS, Op
 from tiledsl.scalar import Literal, apply
 from tiledsl.source import Span
@@ -143,7 +144,9 @@ class Maker:
         )
         numbers = [x for x in whole if not isinstance(x, ir.Value)]
         if len(numbers) == len(whole):
-            return Part(self, apply(op, *numbers, dtype=result))
+            number = apply(op, *numbers, dtype=result)
+            if not vectors_alone(number):
+                return Part(self, number)
         if op == "mul" and isinstance(whole[1], Literal) and whole[1].value == 1:
             return Part(self, whole[0])
         self.count += 1

@@ -9,6 +9,7 @@ from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu.carriers import carry
 from tiledsl.npu.errors import NotOnTarget
+from tiledsl.npu.lifting import lift
 from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
 from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, TileSize, walk
@@ -37,7 +38,7 @@ def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
     """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
     _storable(kernel, chip)
     grid, inner = independent(kernel)
-    body = prepare(carry(inner, chip.name))
+    body = prepare(carry(lift(inner), chip.name))
     rank = canonical_order(body)
     marks = partition(body, rank, kernel.facts, unified=not chip.separate)
     position, last_use = uses(body)
