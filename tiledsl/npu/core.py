@@ -100,6 +100,8 @@ class Core:
         """Return the core's steps without flags, and its buffers; raise `CapacityError`."""
         frame, shape = self.frame, self.shared.shape
         self.programs = frame.define_grid()
+        with frame.block() as before:
+            count = frame.size_grid()
         frame.loops.append(self.outer)
         with frame.block() as inside:
             frame.decode_grid()
@@ -110,11 +112,11 @@ class Core:
         frame.loops.pop()
         note = "grid " + ", ".join(f"{a.name} in {_domain(a)}" for a in shape.grid)
         first, step = Local("block"), Local("blocks")
-        loop = npu.For("program", first, self.programs, step, tuple(inside), note)
+        loop = npu.For("program", first, count, step, tuple(inside), note)
         counters = [x.counter for x in self.all_loops()]
         counters += [c.turn for c in self.shared.channels.values()] + self.flags
         lets = [npu.Let(name, ZERO) for name in dict.fromkeys(counters)]
-        opening = (*lets, *frame.opening, *self.hand.opening())
+        opening = (*lets, *frame.opening, *self.hand.opening(), *before)
         body: tuple[npu.Step, ...] = (*opening, loop, *self.hand.closing())
         rings = {name: x.counter for name, x in frame.owners.items()}
         capacity = {m: shape.chip.capacity[m.value] for m in npu.Memory}

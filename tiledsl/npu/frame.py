@@ -43,7 +43,7 @@ from tiledsl.source import NOWHERE, Span
 from tiledsl.types import DType
 
 # Variables that every program has, and how those of an axis end.
-_GIVEN = ("block", "blocks", "sub", "program", "turn")
+_GIVEN = ("block", "blocks", "sub", "program", "programs", "turn")
 _ENDS = ("", "_start", "_size", "_pitch", "_first", "_rows", "_tile", "_turn")
 
 
@@ -271,11 +271,9 @@ class Frame:
 
     def define_grid(self) -> Scalar:
         """Return the number of programs; the decoding is `decode_grid`'s."""
-        total: Scalar = ONE
         for axis in self.grid:
             self.local[axis] = self.axis_name(axis.name)
-            total = mul(total, self._count(axis))
-        return total
+        return _product(map(self._count, self.grid))
 
     def _count(self, axis: Axis) -> Scalar:
         extent = extent_of(self.scalar(axis.lo), self.scalar(axis.hi))
@@ -298,14 +296,19 @@ class Frame:
         most = minimum(maximum(fair, ONE), integer(rows.most))
         return minimum(maximum(fitting, integer(rows.least)), most)
 
-    def decode_grid(self) -> None:
-        """Define the position or start and size of each grid range from ``program``."""
-        rest: Scalar = Local("program")
+    def size_grid(self) -> Scalar:
+        """Define the tile sizes that the launch decides; return the number of programs by them."""
         for axis in self.grid:
             rows = self.tile_rows(axis)
             if axis in self.flexible and rows is not None:
                 self.let(f"{self.local[axis]}_tile", rows)
         self.tile_known = True
+        total = _product(map(self._count, self.grid))
+        return total if isinstance(total, Literal) else self.let("programs", total)
+
+    def decode_grid(self) -> None:
+        """Define the position or start and size of each grid range from ``program``."""
+        rest: Scalar = Local("program")
         swizzled: dict[Axis, Scalar] = {}
         if self.swizzle is not None and self.swizzle[0] == tuple(a.name for a in self.grid[-2:]):
             swizzled, rest = self._swizzled(self.grid[-2], self.grid[-1], self.swizzle[1])

@@ -46,11 +46,12 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const Area mul_5{ub[98304], 16384};  // 16384 bytes, f32[i]
 
     int32_t turn = 0;
+    const int32_t programs = (N + 4095) / 4096;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
     // grid i in N by BN
-    for (int32_t program = block; program < (N + 4095) / 4096; program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
         const int32_t i_start = program * 4096;
         const int32_t i_size = tdsl::Min(4096, N - i_start);

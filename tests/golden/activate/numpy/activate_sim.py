@@ -33,10 +33,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     block = core.block
     blocks = core.blocks
     turn = 0
+    programs = (N + 4095) // 4096
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, (N + 4095) // 4096, blocks):  # grid i in N by BN
+    for program in core.programs(0, block, programs, blocks):  # grid i in N by BN
         core.barrier(0, 'V')
         i_start = program * 4096
         i_size = core.same(least(4096, (N - i_start)))

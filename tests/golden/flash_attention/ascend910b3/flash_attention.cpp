@@ -101,8 +101,9 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     SetFlag<HardEvent::MTE1_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
+    const int32_t programs = B * H * ((S + 63) / 64);
     // grid b in B, h in H, i in S by BS
-    for (int32_t program = block; program < B * H * ((S + 63) / 64); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         const int32_t i_start = tdsl::FloorMod(program, (S + 63) / 64) * 64;
         const int32_t i_size = tdsl::Min(64, S - i_start);
         const int32_t h = tdsl::FloorMod(tdsl::FloorDiv(program, (S + 63) / 64), H);
@@ -274,8 +275,9 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
+    const int32_t programs = B * H * ((S + 63) / 64);
     // grid b in B, h in H, i in S by BS
-    for (int32_t program = block; program < B * H * ((S + 63) / 64); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         const int32_t i_first = tdsl::FloorMod(program, (S + 63) / 64) * 64;
         const int32_t i_rows = tdsl::Min(64, S - i_first);
         const int32_t i_start = i_first + sub * 32;

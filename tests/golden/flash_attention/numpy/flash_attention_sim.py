@@ -68,7 +68,8 @@ def cube(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'MTE1', 'MTE2', 5)
     core.cross_set(0, 1, 'MTE2')
     core.cross_set(0, 1, 'MTE2')
-    for program in core.programs(0, block, (B * H) * ((S + 63) // 64), blocks):  # grid b in B, h in H, i in S by BS
+    programs = (B * H) * ((S + 63) // 64)
+    for program in core.programs(0, block, programs, blocks):  # grid b in B, h in H, i in S by BS
         i_start = remainder(program, ((S + 63) // 64)) * 64
         i_size = least(64, (S - i_start))
         h = remainder(quotient(program, ((S + 63) // 64)), H)
@@ -222,7 +223,8 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.cross_set(0, 3, 'MTE2')
     core.cross_set(0, 5, 'MTE2')
     core.cross_set(0, 5, 'MTE2')
-    for program in core.programs(0, block, (B * H) * ((S + 63) // 64), blocks):  # grid b in B, h in H, i in S by BS
+    programs = (B * H) * ((S + 63) // 64)
+    for program in core.programs(0, block, programs, blocks):  # grid b in B, h in H, i in S by BS
         i_first = remainder(program, ((S + 63) // 64)) * 64
         i_rows = core.same(least(64, (S - i_first)))
         i_start = i_first + (sub * 32)

@@ -64,6 +64,7 @@ __aicore__ inline void CubeCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR bi
     int32_t k_turn = 0;
     int32_t acc_handed_turn = 0;
     int32_t acc_fresh = 0;
+    const int32_t programs = (M + 127) / 128 * ((N + 127) / 128);
     SetFlag<HardEvent::MTE1_MTE2>(0);
     SetFlag<HardEvent::MTE1_MTE2>(1);
     SetFlag<HardEvent::MTE1_MTE2>(2);
@@ -73,7 +74,7 @@ __aicore__ inline void CubeCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR bi
     SetFlag<HardEvent::FIX_M>(0);
     SetFlag<HardEvent::FIX_M>(1);
     // grid m in M by BM, n in N by BN
-    for (int32_t program = block; program < (M + 127) / 128 * ((N + 127) / 128); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         const int32_t n_start = tdsl::FloorMod(program, (N + 127) / 128) * 128;
         const int32_t n_size = tdsl::Min(128, N - n_start);
         const int32_t m_start = tdsl::FloorDiv(program, (N + 127) / 128) * 128;
@@ -162,8 +163,9 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
     SetFlag<HardEvent::MTE3_V>(0);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
+    const int32_t programs = (M + 127) / 128 * ((N + 127) / 128);
     // grid m in M by BM, n in N by BN
-    for (int32_t program = block; program < (M + 127) / 128 * ((N + 127) / 128); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
         const int32_t n_start = tdsl::FloorMod(program, (N + 127) / 128) * 128;
         const int32_t n_size = tdsl::Min(128, N - n_start);

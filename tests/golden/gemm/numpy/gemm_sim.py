@@ -39,6 +39,7 @@ def cube(core):  # type: ignore[no-untyped-def]
     k_turn = 0
     acc_handed_turn = 0
     acc_fresh = 0
+    programs = ((M + 127) // 128) * ((N + 127) // 128)
     core.set_flag(0, 'MTE1', 'MTE2', 0)
     core.set_flag(0, 'MTE1', 'MTE2', 1)
     core.set_flag(0, 'MTE1', 'MTE2', 2)
@@ -47,7 +48,7 @@ def cube(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'M', 'MTE1', 1)
     core.set_flag(0, 'FIX', 'M', 0)
     core.set_flag(0, 'FIX', 'M', 1)
-    for program in core.programs(0, block, ((M + 127) // 128) * ((N + 127) // 128), blocks):  # grid m in M by BM, n in N by BN
+    for program in core.programs(0, block, programs, blocks):  # grid m in M by BM, n in N by BN
         n_start = remainder(program, ((N + 127) // 128)) * 128
         n_size = core.same(least(128, (N - n_start)))
         m_start = quotient(program, ((N + 127) // 128)) * 128
@@ -129,7 +130,8 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'MTE3', 'V', 0)
     core.cross_set(0, 1, 'MTE2')
     core.cross_set(0, 1, 'MTE2')
-    for program in core.programs(0, block, ((M + 127) // 128) * ((N + 127) // 128), blocks):  # grid m in M by BM, n in N by BN
+    programs = ((M + 127) // 128) * ((N + 127) // 128)
+    for program in core.programs(0, block, programs, blocks):  # grid m in M by BM, n in N by BN
         core.barrier(0, 'V')
         n_start = remainder(program, ((N + 127) // 128)) * 128
         n_size = core.same(least(128, (N - n_start)))

@@ -67,6 +67,8 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     const Area sum{ub[150528], 256};  // 256 bytes, f32[m]
     const Area sum_2{ub[150784], 256};  // 256 bytes, f32[m]
 
+    const int32_t m_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64));
+    const int32_t programs = tdsl::FloorDiv(M + (m_tile - 1), m_tile);
     SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::MTE3_V>(0);
@@ -74,10 +76,9 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     SetFlag<HardEvent::MTE3_MTE2>(0);
     SetFlag<HardEvent::MTE3_V>(2);
     // grid m in M by BM
-    for (int32_t program = block; program < tdsl::FloorDiv(M + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64))); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_MTE2>();
         PipeBarrier<PIPE_V>();
-        const int32_t m_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64));
         const int32_t m_start = program * m_tile;
         const int32_t m_size = tdsl::Min(m_tile, M - m_start);
         const int32_t m_pitch = tdsl::FloorDiv(m_size + 7, 8) * 8;

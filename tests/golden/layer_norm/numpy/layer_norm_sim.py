@@ -49,16 +49,17 @@ def vector(core):  # type: ignore[no-untyped-def]
     eps = core.scalar('eps')
     block = core.block
     blocks = core.blocks
+    m_tile = least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))
+    programs = quotient((M + (m_tile - 1)), m_tile)
     core.set_flag(0, 'MTE2', 'V', 3)
     core.set_flag(0, 'V', 'MTE2', 2)
     core.set_flag(0, 'MTE3', 'V', 0)
     core.set_flag(0, 'MTE3', 'V', 1)
     core.set_flag(0, 'MTE3', 'MTE2', 0)
     core.set_flag(0, 'MTE3', 'V', 2)
-    for program in core.programs(0, block, quotient((M + (least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))), blocks):  # grid m in M by BM
+    for program in core.programs(0, block, programs, blocks):  # grid m in M by BM
         core.barrier(0, 'MTE2')
         core.barrier(0, 'V')
-        m_tile = least(greatest(quotient(16384, greatest((((N + 7) // 8) * 8), 8)), 1), least(greatest(((M + 39) // 40), 1), 64))
         m_start = program * m_tile
         m_size = core.same(least(m_tile, (M - m_start)))
         m_pitch = ((m_size + 7) // 8) * 8

@@ -50,13 +50,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const Area sum{ub[149504], 256};  // 256 bytes, f32[r]
 
     int32_t turn = 0;
+    const int32_t r_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64));
+    const int32_t programs = tdsl::FloorDiv(R + (r_tile - 1), r_tile);
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
     // grid r in R by BR
-    for (int32_t program = block; program < tdsl::FloorDiv(R + (tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64)) - 1), tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64))); program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
-        const int32_t r_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64));
         const int32_t r_start = program * r_tile;
         const int32_t r_size = tdsl::Min(r_tile, R - r_start);
         const int32_t n_start = 0;

@@ -41,12 +41,13 @@ def vector(core):  # type: ignore[no-untyped-def]
     block = core.block
     blocks = core.blocks
     turn = 0
+    r_tile = least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))
+    programs = quotient((R + (r_tile - 1)), r_tile)
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, quotient((R + (least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64)) - 1)), least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))), blocks):  # grid r in R by BR
+    for program in core.programs(0, block, programs, blocks):  # grid r in R by BR
         core.barrier(0, 'V')
-        r_tile = least(greatest(quotient(16384, greatest((((N + 15) // 16) * 16), 16)), 2), least(greatest(((R + 39) // 40), 1), 64))
         r_start = program * r_tile
         r_size = core.same(least(r_tile, (R - r_start)))
         n_start = 0

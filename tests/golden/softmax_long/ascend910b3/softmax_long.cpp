@@ -55,6 +55,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
 
     int32_t n_turn = 0;
     int32_t n_2_turn = 0;
+    const int32_t programs = (R + 31) / 32;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::V_MTE2>(2);
@@ -64,7 +65,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::MTE3_V>(1);
     // grid r in R by BR
-    for (int32_t program = block; program < (R + 31) / 32; program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
         PipeBarrier<PIPE_MTE2>();
         const int32_t r_start = program * 32;

@@ -42,6 +42,7 @@ def vector(core):  # type: ignore[no-untyped-def]
     blocks = core.blocks
     n_turn = 0
     n_2_turn = 0
+    programs = (R + 31) // 32
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'V', 'MTE2', 2)
@@ -50,7 +51,7 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'V', 'MTE2', 5)
     core.set_flag(0, 'MTE2', 'V', 5)
     core.set_flag(0, 'MTE3', 'V', 1)
-    for program in core.programs(0, block, (R + 31) // 32, blocks):  # grid r in R by BR
+    for program in core.programs(0, block, programs, blocks):  # grid r in R by BR
         core.barrier(0, 'V')
         core.barrier(0, 'MTE2')
         r_start = program * 32

@@ -31,10 +31,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     block = core.block
     blocks = core.blocks
     turn = 0
+    programs = (N + 8191) // 8192
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, (N + 8191) // 8192, blocks):  # grid i in N by BN
+    for program in core.programs(0, block, programs, blocks):  # grid i in N by BN
         core.barrier(0, 'V')
         i_start = program * 8192
         i_size = core.same(least(8192, (N - i_start)))

@@ -77,6 +77,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
 
     int32_t turn = 0;
     int32_t m_turn = 0;
+    const int32_t programs = P;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::V_MTE2>(2);
@@ -86,7 +87,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
     SetFlag<HardEvent::V_MTE2>(5);
     SetFlag<HardEvent::MTE3_V>(1);
     // grid p in P
-    for (int32_t program = block; program < P; program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
         const int32_t p = program;
         const int32_t n_start = 0;

@@ -41,11 +41,12 @@ __aicore__ inline void VectorCore(GM_ADDR part_address, GM_ADDR y_address, GM_AD
     const Area sum{ub[133120], 2048};  // 2048 bytes, f32[n]
 
     int32_t p_turn = 0;
+    const int32_t programs = (N + 511) / 512;
     SetFlag<HardEvent::V_MTE2>(0);
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
     // grid n in N by BN
-    for (int32_t program = block; program < (N + 511) / 512; program += blocks) {
+    for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
         const int32_t n_start = program * 512;
         const int32_t n_size = tdsl::Min(512, N - n_start);

@@ -62,6 +62,7 @@ def vector(core):  # type: ignore[no-untyped-def]
     blocks = core.blocks
     turn = 0
     m_turn = 0
+    programs = P
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'V', 'MTE2', 2)
@@ -70,7 +71,7 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.set_flag(0, 'V', 'MTE2', 4)
     core.set_flag(0, 'V', 'MTE2', 5)
     core.set_flag(0, 'MTE3', 'V', 1)
-    for program in core.programs(0, block, P, blocks):  # grid p in P
+    for program in core.programs(0, block, programs, blocks):  # grid p in P
         core.barrier(0, 'V')
         p = program
         n_start = 0

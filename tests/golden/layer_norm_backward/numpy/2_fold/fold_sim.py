@@ -31,10 +31,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     block = core.block
     blocks = core.blocks
     p_turn = 0
+    programs = (N + 511) // 512
     core.set_flag(0, 'V', 'MTE2', 0)
     core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'MTE3', 'V', 0)
-    for program in core.programs(0, block, (N + 511) // 512, blocks):  # grid n in N by BN
+    for program in core.programs(0, block, programs, blocks):  # grid n in N by BN
         core.barrier(0, 'V')
         n_start = program * 512
         n_size = core.same(least(512, (N - n_start)))
