@@ -90,7 +90,7 @@ def measure(
 
     second = chip.mhz * 1e6
     far = whole * asked.far / chip.hbm_bytes_per_second * second
-    near = (tensors + 2 * handed) / chip.l2_bytes_per_second * second
+    near = (tensors + handed) / chip.l2_bytes_per_second * second
     cycles, tallies = _crowded(count, far, near, asked.phase, chip.contention)
     sync = chip.costs.sync
     busy, lines = _summary(program, runnable.indices, tallies)

@@ -16,6 +16,8 @@ class Plan:
     2``; the grid's last range stands for the loop over programs). ``cores`` limits the blocks.
     ``swizzle`` (``swizzle m, n by 4``) is the order of a grid's last two ranges: 4 tiles of m go
     through all of n together. ``bypass`` names tensors that a cache is not to keep.
+    ``skews`` gives for a loop in which tiles go from core to core and back how many turns the first
+    core is ahead (``skew j by 2``); 0 is none.
     ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
@@ -28,6 +30,7 @@ class Plan:
     swizzle: tuple[tuple[str, ...], int] | None = None
     flexible: Mapping[str, int] = field(default_factory=dict)
     bypass: frozenset[str] = frozenset()
+    skews: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_for(
@@ -45,6 +48,7 @@ def plan_for(
     cores: int | None = None
     swizzle: tuple[tuple[str, ...], int] | None = None
     bypass: frozenset[str] = frozenset()
+    skews: dict[str, int] = {}
     for line in best.directives if best else ():
         match line:
             case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
@@ -59,6 +63,8 @@ def plan_for(
                 cores = int(count)
             case tree.Directive(word="swizzle", names=names, argument=tree.Number(value=by)):
                 swizzle = (tuple(n.id for n in names), int(by))
+            case tree.Directive(word="skew", names=(name,), argument=tree.Number(value=turns)):
+                skews[name.id] = int(turns)
             case tree.Directive(word="bypass", names=names):
                 bypass |= {n.id for n in names}
             case _:
@@ -69,7 +75,7 @@ def plan_for(
         soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
-    return Plan(known, soft, depths, cores, swizzle, bypass=bypass)
+    return Plan(known, soft, depths, cores, swizzle, bypass=bypass, skews=skews)
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

@@ -1,5 +1,7 @@
 """The lowering for one kind of core: a walk over the kernel that emits this core's share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from tiledsl import ir
@@ -11,13 +13,16 @@ from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.integers import power
 from tiledsl.npu.lanes import Lanes, is_known, is_plain
 from tiledsl.npu.memory import load, ready, store
+from tiledsl.npu.partition import may_stay_empty
 from tiledsl.npu.place import place
 from tiledsl.npu.random import random
 from tiledsl.npu.reduce import reduce
 from tiledsl.npu.rewriting import drop_unused
 from tiledsl.npu.scan import scan
-from tiledsl.npu.shape import Shape, growing_rows
+from tiledsl.npu.shape import Shape, axes_in, axes_of, growing_rows
 from tiledsl.npu.sort import sort
+from tiledsl.npu.staged import staged
+from tiledsl.npu.stages import Stages
 from tiledsl.npu.sync import insert_flags
 from tiledsl.npu.vector import Vectors, as_type
 from tiledsl.npu.windows import MOST_APART, apart, is_window, may_shift
@@ -26,12 +31,9 @@ from tiledsl.scalar import (
     ZERO,
     Axis,
     Element,
-    End,
     Literal,
     Local,
-    Position,
     Scalar,
-    Start,
     add,
     apply,
     show,
@@ -42,24 +44,38 @@ from tiledsl.schedule import Plan
 from tiledsl.types import DType
 
 
+@dataclass(frozen=True)
+class Room:
+    """How freely a core takes memory: ``depth`` slots a ring.
+
+    With ``thrift`` a result may take the place of an operand that came from global memory.
+    """
+
+    depth: int
+    thrift: bool = False
+
+
 @dataclass
 class Lowering:
-    """What the walks over a kernel share; ``channels`` by value and whether it goes to vectors."""
+    """What the walks over a kernel share; ``channels`` by value and whether it goes to vectors.
+
+    ``stages`` are those of the loops that are taken apart, by the id of the statement.
+    """
 
     shape: Shape
     plan: Plan
-    depth: int
     split: Axis | None = None
     channels: dict[tuple[ir.Value, bool], Channel] = field(default_factory=dict)
     uniform: list[str] | None = field(default_factory=list)
+    stages: dict[int, Stages] = field(default_factory=dict)
 
 
 class Core:
     """The walk for one kind of core."""
 
-    def __init__(self, shared: Lowering, core: npu.Core, both: bool) -> None:
-        self.shared, self.kind, self.both = shared, core, both
-        self.outer = Loop("turn", shared.depth)
+    def __init__(self, shared: Lowering, core: npu.Core, both: bool, room: Room) -> None:
+        self.shared, self.kind, self.both, self.room = shared, core, both, room
+        self.outer = Loop("turn", room.depth)
         self.programs: Scalar = ONE
         self.marks = shared.shape.marks
         split = shared.split if core is npu.Core.VECTOR else None
@@ -83,16 +99,16 @@ class Core:
         self.flags: list[str] = []
         self.loops: list[Loop] = []
         self.block: tuple[ir.Stmt, ...] = ()
+        self.kept: dict[ir.Value, int] = {}
+        self.products = 0  # in the body of the innermost loop
         self.on_vector = core is npu.Core.VECTOR
         self.unified = core is npu.Core.UNIFIED
 
     def run(self) -> npu.CoreProgram:
         """Return the core's program, with addresses and flags."""
         body, buffers = self.placed()
-        frame, loops = self.frame, self.all_loops()
-        rings = {name: x.counter for name, x in frame.owners.items()}
-        depths = {x.counter: x.depth for x in loops}
-        flagged = insert_flags(body, rings, depths, loops[0].counter)
+        rings = {name: x.counter for name, x in self.frame.owners.items()}
+        flagged = insert_flags(body, rings, self.outer.counter)
         keep = frozenset(self.shared.uniform or ())
         return npu.CoreProgram(self.kind, buffers, drop_unused(flagged, keep))
 
@@ -131,7 +147,7 @@ class Core:
     def define_spans(self) -> None:
         """Define the spans whose ends are known at this point: at the top, or in the loop."""
         for axis in self.shared.shape.spans:
-            if axis not in self.frame.local and all(a in self.frame.local for a in _axes_in(axis)):
+            if axis not in self.frame.local and all(a in self.frame.local for a in axes_in(axis)):
                 self.frame.define_axis(axis)
 
     def find_classes(self) -> None:
@@ -145,7 +161,7 @@ class Core:
                 suffix = "rows" if axis is frame.split else "size"
                 names.append(f"{frame.local[axis]}_{suffix}")
         for axis in self.shared.shape.spans:
-            if axis in frame.local and any(a.kind == "grid" for a in _axes_in(axis)):
+            if axis in frame.local and any(a.kind == "grid" for a in axes_in(axis)):
                 names.append(f"{frame.local[axis]}_size")
         grid = set(self.shared.shape.grid)
         for s in ir.statements(self.shared.shape.body):
@@ -159,7 +175,7 @@ class Core:
             if by_tile or any(isinstance(part, Element) for end in ends for part in walk(end)):
                 self.shared.uniform = None
                 return
-            met = {a for end in ends for a in _axes_of(end)}
+            met = {a for end in ends for a in axes_of(end)}
             if not met & grid:
                 continue
             if not met <= grid:
@@ -199,8 +215,15 @@ class Core:
     def loop(self, statement: ir.For) -> None:
         """Emit a loop, unless this core has nothing to do in it."""
         axis, frame = statement.axis, self.frame
-        depth = min(self.shared.depth, self.shared.plan.depths.get(axis.name, self.shared.depth))
+        depth = min(self.room.depth, self.shared.plan.depths.get(axis.name, self.room.depth))
         note = f"for {axis.name} in {_domain(axis)}"
+        outside = self.products
+        self.products = sum(isinstance(s, ir.Contract) for s in statement.body)
+        if id(statement) in self.shared.stages:
+            spans = self.shared.shape.spans
+            staged(self, statement, self.shared.stages[id(statement)], spans, depth, note)
+            self.products = outside
+            return
         at = len(frame.steps)
         with frame.loop(axis, depth, note):
             self.define_spans()
@@ -208,44 +231,14 @@ class Core:
             empty = len(frame.steps)
             self.walk(statement.body)
             idle = len(frame.steps) == empty
+        self.products = outside
         if idle:
             del frame.steps[at:]
             return
-        if not self.on_vector and self.accumulates(statement) and self.cube_only(statement):
+        if not self.on_vector and self.marks.accumulates(statement, alone=True):
             whole = frame.steps[-1]
             assert isinstance(whole, npu.For)
             frame.steps[-1] = self.at_least_once(whole, axis)
-
-    def accumulates(self, loop: ir.For) -> bool:
-        """Whether the loop's own products go into accumulators."""
-        return any(
-            isinstance(s, ir.Contract) and s.result in self.marks.accumulate for s in loop.body
-        )
-
-    def cube_only(self, loop: ir.For) -> bool:
-        """Whether vector cores have nothing to do in the loop."""
-        marks = self.marks
-        for s in ir.statements(loop.body):
-            if any(v in marks.vector_values or v in marks.to_vector for v in ir.results(s)):
-                return False
-            if isinstance(s, ir.Store | ir.Assign) and id(s) not in marks.skipped:
-                return False
-        return True
-
-    def may_stay_empty(self, var: ir.Var) -> bool:
-        """Whether all products may be skipped: in a shared loop, an ``if``, or loops in a loop."""
-        for s in ir.statements(self.shared.shape.body):
-            if isinstance(s, ir.For) and not _surely_runs(s.axis):
-                inner = (x for x in ir.statements(s.body) if isinstance(x, ir.For))
-                if any(self.accumulates(x) for x in inner):
-                    return True
-            if isinstance(s, ir.For) and self.accumulates(s) and not self.cube_only(s):
-                return True
-            if isinstance(s, ir.If) and any(
-                isinstance(x, ir.Contract) for x in ir.statements(s.then)
-            ):
-                return True
-        return False
 
     def at_least_once(self, loop: npu.For, axis: Axis) -> npu.For:
         """Return the loop with one empty turn where it has none: an empty sum is 0."""
@@ -291,17 +284,19 @@ class Core:
         marks = self.marks
         match statement:
             case ir.Load(result=value) if value in marks.loads:
-                if is_plain(statement) and len(value.type.axes) == 2:
-                    self.matrices[value] = self.cubes.load(statement, statement.tensor.name)
-                else:
-                    self.tell_guards_apart(statement)
-                    self.matrices[value] = self.cubes.load_window(statement, statement.tensor.name)
+                with self.keeping(value):
+                    if is_plain(statement) and len(value.type.axes) == 2:
+                        matrix = self.cubes.load(statement, statement.tensor.name)
+                    else:
+                        self.tell_guards_apart(statement)
+                        matrix = self.cubes.load_window(statement, statement.tensor.name)
+                    self.matrices[value] = matrix
             case ir.Declare(var=var) if var in marks.accumulators:
                 product = next(p for p in marks.products if marks.accumulate.get(p.result) is var)
                 m, n, *_ = self.roles(product)
                 accumulator = self.new_accumulator(var.name, var.type.dtype, m, n)
                 self.accumulators[var] = accumulator
-                if self.may_stay_empty(var):
+                if may_stay_empty(self.shared.shape.body, marks):
                     self.cubes.zero(accumulator, product.a.type.dtype)
                 else:
                     self.cubes.begin(accumulator)
@@ -315,7 +310,15 @@ class Core:
                 pass
         for value in ir.results(statement):
             if value in marks.to_cube and not self.unified and self.multiplied_inside(value):
-                self.matrices[value] = self.hand.receive_matrix(value)
+                with self.keeping(value):
+                    self.matrices[value] = self.hand.receive_matrix(value)
+
+    @contextmanager
+    def keeping(self, value: ir.Value) -> Iterator[None]:
+        """Let rings have room for ``value`` as long as a later stage needs it."""
+        self.frame.kept = self.kept.get(value, 0)
+        yield
+        self.frame.kept = 0
 
     def multiplied_inside(self, value: ir.Value) -> bool:
         """Whether the first product of a value made here is in a block of its own.
@@ -333,11 +336,12 @@ class Core:
         return False
 
     def new_accumulator(self, name: str, dtype: DType, m: Axis, n: Axis) -> Accumulator:
-        """Return room in L0C: twice, where two programs' products fit side by side."""
+        """Return room in L0C: twice, where two turns' products fit side by side; or once."""
         frame = self.frame
         size = -(-frame.limit(m) // 16) * -(-frame.limit(n) // 16) * 1024
-        fits_twice = 2 * size * len(self.marks.products) <= self.shared.shape.chip.capacity["L0C"]
-        accumulator = self.cubes.accumulator(name, dtype, m, n, ring=fits_twice)
+        times = self.shared.shape.chip.capacity["L0C"] // (size * len(self.marks.products))
+        slots = min(times, self.room.depth) if self.room.depth > 1 else 0
+        accumulator = self.cubes.accumulator(name, dtype, m, n, times > 1, slots)
         self.flags.append(accumulator.fresh)
         return accumulator
 
@@ -353,22 +357,24 @@ class Core:
         m, n, k, a, b = self.roles(statement)
         left, right = self.matrix(statement, a), self.matrix(statement, b)
         var = marks.accumulate.get(statement.result)
+        shared = self.products > 1 and self.room.depth > 1
         if var is not None:
-            self.cubes.multiply(left, right, k, self.accumulators[var])
+            self.cubes.multiply(left, right, k, self.accumulators[var], shared)
             return
         result = statement.result
         accumulator = self.new_accumulator(
             self.shared.shape.labels[result], result.type.dtype, m, n
         )
         self.cubes.begin(accumulator)
-        self.cubes.multiply(left, right, k, accumulator)
+        self.cubes.multiply(left, right, k, accumulator, shared)
         self.deliver(result, accumulator)
 
     def matrix(self, product: ir.Contract, value: ir.Value) -> Matrix:
         """Return an operand of a product in L1."""
         if not self.unified or value not in self.marks.to_cube:
             if value not in self.matrices:
-                self.matrices[value] = self.hand.receive_matrix(value)
+                with self.keeping(value):
+                    self.matrices[value] = self.hand.receive_matrix(value)
             return self.matrices[value]
         rows, cols = matrix_axes(self.frame, product, value)
         if len(cols) > 1:
@@ -403,7 +409,8 @@ class Core:
             value = statement.result
             if value in marks.to_vector:
                 if not self.unified:
-                    self.tiles[value] = self.hand.receive_tile(value)
+                    with self.keeping(value):
+                        self.tiles[value] = self.hand.receive_tile(value)
                     if value in marks.to_cube:
                         self.hand.send_tile(value, self.tiles[value])
                 return
@@ -415,7 +422,8 @@ class Core:
         match statement:
             case ir.Load(result=value):
                 if is_plain(statement) or self.by_rows(statement):
-                    self.tiles[value] = load(frame, statement, statement.tensor.name)
+                    with self.keeping(value):
+                        self.tiles[value] = load(frame, statement, statement.tensor.name)
                 else:
                     self.tiles[value] = self.by_lanes(statement, statement.tensor.name)
             case ir.Positions(result=value, axis=axis):
@@ -458,8 +466,18 @@ class Core:
                 what = type(statement).__name__.lower()
                 raise frame.cannot(statement.span, f"`{what}`")
         for value in needed:
+            if self.kept.get(value, 0) >= self.tiles[value].ref.buffer.slots:
+                self.tiles[value] = self.copied(value)
             if value in marks.to_cube and not self.unified:
                 self.hand.send_tile(value, self.tiles[value])
+
+    def copied(self, value: ir.Value) -> Tile:
+        """Return a copy of ``value`` that is kept for a later stage."""
+        tile, slots = self.tiles[value], self.kept[value] + 1
+        label = self.shared.shape.labels[value]
+        copy = self.frame.tile(label, tile.axes, tile.dtype, slots=slots)
+        self.vectors.copy(tile, copy)
+        return copy
 
     def lanes(self) -> Lanes:
         """Return what evaluates indices lane by lane."""
@@ -469,7 +487,7 @@ class Core:
         """Let only programs run together for which ``index`` is inside at the same lanes."""
         names, shape = self.shared.uniform, self.shared.shape
         data = any(isinstance(part, Element) for part in walk(index.offset))
-        axes = {axis for axis, _ in index.terms} | _axes_of(index.offset)
+        axes = {axis for axis, _ in index.terms} | axes_of(index.offset)
         moved = any(a.kind == "span" and not isinstance(a.lo, Literal) for a in axes)
         if names is None or data or moved or index.gather is not None:
             self.shared.uniform = None
@@ -533,13 +551,17 @@ class Core:
         frame = self.frame
         now = self.shared.shape.position[id(statement)]
         axes = frame.order(value.type.axes)
+        if value in self.kept:
+            label, slots = self.shared.shape.labels[value], self.kept[value] + 1
+            return frame.tile(label, axes, value.type.dtype, slots=slots)
         names = [x for x in ir.operands(statement) if isinstance(x, ir.Value)]
         if isinstance(statement, ir.Compute) and statement.op.name in _IN_PLACE:
             for name, tile in zip(names, [t for t in operands if isinstance(t, Tile)], strict=True):
                 dies = self.shared.shape.last_use.get(name) == now and self.is_free(name, value)
-                same = tile.axes == axes and tile.dtype is value.type.dtype and not tile.ring
-                if dies and same and tile.dtype is not DType.BOOL:
-                    return Tile(tile.ref, axes, tile.dtype, tile.padded)
+                same = tile.axes == axes and tile.dtype is value.type.dtype
+                free = (self.room.thrift or not tile.ring) and name not in self.kept
+                if dies and same and free and tile.dtype is not DType.BOOL:
+                    return Tile(tile.ref, axes, tile.dtype, tile.padded, tile.ring)
         return frame.tile(self.shared.shape.labels[value], axes, value.type.dtype)
 
     def is_free(self, value: ir.Value, heir: ir.Value) -> bool:
@@ -604,10 +626,6 @@ class Core:
 _IN_PLACE = frozenset({"add", "sub", "mul", "div", "min", "max", "exp", "log", "sqrt", "abs"})
 
 
-def _axes_of(scalar: Scalar) -> set[Axis]:
-    return {p.axis for p in walk(scalar) if isinstance(p, Position | Start | End)}
-
-
 def _lane_axes(statement: ir.Store) -> set[Axis]:
     """Return all ranges of a store's index, those of its lookups too."""
     found = {a for i in statement.index for a, _ in i.terms}
@@ -615,17 +633,6 @@ def _lane_axes(statement: ir.Store) -> set[Axis]:
         if index.gather is not None:
             found |= set(index.gather.type.axes)
     return found
-
-
-def _surely_runs(axis: Axis) -> bool:
-    """Whether a loop over ``axis`` has a turn whatever the sizes are."""
-    lo, hi = axis.lo, axis.hi
-    return isinstance(lo, Literal) and isinstance(hi, Literal) and lo.value < hi.value
-
-
-def _axes_in(axis: Axis) -> set[Axis]:
-    found = _axes_of(axis.lo) | _axes_of(axis.hi)
-    return found | {axis.source} if axis.source is not None else found
 
 
 def _domain(axis: Axis) -> str:

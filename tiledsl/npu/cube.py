@@ -55,6 +55,7 @@ class Cubes:
         self.frame = frame
         self.inner_loops: list[Loop] = []
         self.reserved = 0
+        self.halves: dict[tuple[Loop, npu.Memory], list[npu.Ref]] = {}
 
     def load(self, statement: ir.Load, name: str) -> Matrix:
         """Emit the copy of a matrix tile from a tensor to L1."""
@@ -150,12 +151,14 @@ class Cubes:
         view = npu.View(tile.ref, "full", frame.pitch(n))
         self.emit(npu.Drain(view, accumulator.ref, scratch, frame.size(m), frame.size(n)))
 
-    def accumulator(self, name: str, dtype: DType, m: Axis, n: Axis, ring: bool) -> Accumulator:
-        """Return a new accumulator, to be declared fresh."""
+    def accumulator(
+        self, name: str, dtype: DType, m: Axis, n: Axis, ring: bool, slots: int
+    ) -> Accumulator:
+        """Return a new accumulator, to be declared fresh; in a ``ring`` of ``slots``."""
         frame = self.frame
         size = _up(frame.limit(m), 16) * _up(frame.limit(n), 16) * 4
         shape = f"{dtype}[{m.name}, {n.name}]"
-        base = frame.buffer(name, npu.Memory.L0C, size, shape, ring=ring, shape=shape)
+        base = frame.buffer(name, npu.Memory.L0C, size, shape, ring, shape, slots)
         fresh = frame.fresh(f"{base.buffer.name}_fresh")
         return Accumulator(npu.Ref(base.buffer, dtype, ZERO, base.slot), m, n, fresh)
 
@@ -176,8 +179,13 @@ class Cubes:
         self.emit(npu.Mmad(accumulator.ref, a, b, m, n, ZERO, Literal(True, DType.BOOL)))
         self.emit(npu.Assign(accumulator.fresh, ZERO))
 
-    def multiply(self, left: Matrix, right: Matrix, k: Axis, into: Accumulator) -> None:
-        """Emit ``into += left @ right``, in steps of k that fit L0 twice."""
+    def multiply(
+        self, left: Matrix, right: Matrix, k: Axis, into: Accumulator, shared: bool = False
+    ) -> None:
+        """Emit ``into += left @ right``, in steps of k that fit L0 twice.
+
+        With ``shared`` the products of a loop take turns with the two halves of L0.
+        """
         frame = self.frame
         m, n = into.m, into.n
         dtype = left.ref.dtype
@@ -196,7 +204,7 @@ class Cubes:
         most = _up(frame.limit(k), unit)
         depth = frame.whole(k)[1]
         if most <= step:
-            self._step(left, right, k, into, ZERO, depth, most)
+            self._step(left, right, k, into, ZERO, depth, most, shared)
             return
         name = frame.fresh(f"{frame.local.get(k, k.name)}_at")
         loop = Loop(f"{name}_turn", 2)
@@ -222,6 +230,7 @@ class Cubes:
         at: Scalar,
         depth: Scalar,
         step: int,
+        shared: bool = False,
     ) -> None:
         frame = self.frame
         dtype = left.ref.dtype
@@ -232,6 +241,9 @@ class Cubes:
             size = _up(frame.limit(axis), unit) * step * dtype.size
             name = "left" if memory is npu.Memory.L0A else "right"
             shape = f"{dtype}[{axis.name}, {k.name}]"
+            if shared:
+                refs.append(replace(self._half(name, memory), dtype=dtype))
+                continue
             base = frame.buffer(name, memory, size, shape, ring=True, shape=shape)
             refs.append(npu.Ref(base.buffer, dtype, ZERO, base.slot))
         a, b = refs
@@ -244,6 +256,17 @@ class Cubes:
         first = apply("eq", Local(into.fresh), ONE)
         self.emit(npu.Mmad(into.ref, a, b, m, n, depth, first))
         self.emit(npu.Assign(into.fresh, ZERO))
+
+    def _half(self, name: str, memory: npu.Memory) -> npu.Ref:
+        """Return the half of L0 that the product before in this loop has not taken."""
+        frame = self.frame
+        halves = self.halves.setdefault((frame.loops[-1], memory), [])
+        if len(halves) < 2:
+            size = (L0_BYTES - self.reserved) // 2 // 1024 * 1024
+            halves.append(frame.buffer(name, memory, size, "half of all", ring=True, slots=1))
+        else:
+            halves.append(halves.pop(0))
+        return halves[-1]
 
     def store(
         self, accumulator: Accumulator, target: npu.Global, stride: Scalar, dtype: DType

@@ -44,7 +44,9 @@ from tiledsl.types import DType
 
 # Variables that every program has, and how those of an axis end.
 _GIVEN = ("block", "blocks", "sub", "program", "programs", "turn")
-_ENDS = ("", "_start", "_size", "_pitch", "_first", "_rows", "_tile", "_turn")
+_ENDS = (
+    "", "_start", "_size", "_pitch", "_first", "_rows", "_tile", "_turn", "_step", "_trips",
+)  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -58,7 +60,14 @@ class Loop:
     @property
     def slot(self) -> Scalar:
         """Which slot of a ring the current iteration uses."""
-        return apply("mod", Local(self.counter), integer(self.depth)) if self.depth > 1 else ZERO
+        return self.slot_of(self.depth)
+
+    def slot_of(self, slots: int, turns: int = 0) -> Scalar:
+        """Which of ``slots`` slots was used ``turns`` turns ago, at most as many as there are."""
+        if slots == 1:
+            return ZERO
+        turn = add(Local(self.counter), -turns % slots)
+        return apply("mod", turn, integer(slots))
 
 
 @dataclass(eq=False)
@@ -121,6 +130,7 @@ class Frame:
     tile_known: bool = False
     opening: list[npu.Step] = field(default_factory=list)
     constants: dict[tuple[int, int], npu.Ref] = field(default_factory=dict)
+    kept: int = 0  # turns for which what is now put into a ring must stay there
     span: Span = NOWHERE
 
     # ---- names and scalars ---------------------------------------------------------------------
@@ -230,10 +240,17 @@ class Frame:
         note: str = "",
         ring: bool = False,
         shape: str = "",
+        slots: int = 0,
     ) -> npu.Ref:
-        """Return a new buffer as a `Ref` of bytes; with ``ring`` one with a slot an iteration."""
-        loop = self.loops[-1] if ring and self.loops and self.loops[-1].depth > 1 else None
-        slots = loop.depth if loop else 1
+        """Return a new buffer as a `Ref` of bytes; with ``ring`` one with a slot an iteration.
+
+        ``slots``, where given, is how many there are before the first is used again; a single one
+        keeps its place through the loop.
+        """
+        loop = self.loops[-1] if (ring or slots) and self.loops else None
+        given = slots
+        slots = (slots or loop.depth + self.kept) if loop else 1
+        loop = loop if slots > 1 or given else None
         unit = 256 if memory is npu.Memory.UB else 1024
         rounded = max(unit, -(-size // unit) * unit)
         buffer = npu.Buffer(self.fresh(name), memory, -1, rounded, slots, note)
@@ -242,7 +259,7 @@ class Frame:
         if loop is not None:
             loop.ring = True
             self.owners[buffer.name] = loop
-        return npu.Ref(buffer, DType.U8, ZERO, loop.slot if loop else ZERO)
+        return npu.Ref(buffer, DType.U8, ZERO, loop.slot_of(slots) if loop else ZERO)
 
     # ---- axes ----------------------------------------------------------------------------------
 
@@ -384,6 +401,37 @@ class Frame:
             )
         )
 
+    @contextmanager
+    def turns(self, axis: Axis, depth: int, more: int, note: str) -> Iterator[tuple[Local, Local]]:
+        """Open a loop over the tiles of ``axis`` by number, and ``more`` turns where it has any.
+
+        Yields the number of the turn and how many tiles there are.
+        """
+        name = self.axis_name(axis.name)
+        extent = extent_of(self.scalar(axis.lo), self.scalar(axis.hi))
+        trips = self.let(f"{name}_trips", ceil_div(extent, tile_of(axis, self.tiles) or 1))
+        step = Local(f"{name}_step")
+        loop = Loop(f"{name}_turn", depth)
+        self.loops.append(loop)
+        with self.block() as body:
+            yield step, trips
+        self.loops.pop()
+        turn = npu.Assign(loop.counter, add(Local(loop.counter), 1), span=self.span)
+        last = add(trips, mul(minimum(trips, ONE), more))
+        whole = npu.For(step.name, ZERO, last, ONE, (*body, turn), note, span=self.span)
+        self.emit(whole)
+
+    def at_tile(self, axis: Axis, number: Scalar) -> None:
+        """Define the position, or start and size, of the tile ``number`` of a loop's range."""
+        name = self.local[axis] = self.axis_name(axis.name)
+        tile = tile_of(axis, self.tiles)
+        start = add(self.scalar(axis.lo), mul(number, tile or 1))
+        if tile is None:
+            self.let(name, start)
+            return
+        first = self.let(f"{name}_start", start)
+        self._sizes(axis, first, minimum(integer(tile), sub(self.scalar(axis.hi), first)))
+
     def merge(self, axes: tuple[Axis, ...]) -> Axis:
         """Return neighbouring ranges of a tile taken as one, in that order."""
         if len(axes) == 1:
@@ -430,14 +478,15 @@ class Frame:
         return count
 
     def tile(
-        self, name: str, axes: tuple[Axis, ...] | set[Axis], dtype: DType, ring: bool = False
-    ) -> Tile:
+        self, name: str, axes: tuple[Axis, ...] | set[Axis], dtype: DType, ring: bool = False,
+        slots: int = 0,
+    ) -> Tile:  # fmt: skip
         """Return a new tile in UB."""
         order = self.order(axes)
         count = self.elements(order)
         size = -(-count // 8) if dtype is DType.BOOL else count * dtype.size
         shape = f"{dtype}[{', '.join(a.name for a in order)}]"
-        base = self.buffer(identifier(name), npu.Memory.UB, size, shape, ring, shape)
+        base = self.buffer(identifier(name), npu.Memory.UB, size, shape, ring, shape, slots)
         kind = DType.U8 if dtype is DType.BOOL else dtype
         ref = npu.Ref(base.buffer, kind, ZERO, base.slot)
         return Tile(ref, order, dtype, ring=base.buffer.slots > 1)

@@ -10,7 +10,7 @@ from tiledsl.npu.frame import Frame, Tile
 from tiledsl.npu.memory import copy_out, from_workspace, share
 from tiledsl.scalar import ONE, ZERO, Axis, Local, Scalar, add, apply, integer
 
-SLOTS = 2  # of each workspace: one is filled while the other is read
+SLOTS = 2  # of each workspace at least: one is filled while the other is read
 
 
 @dataclass(eq=False)
@@ -28,7 +28,7 @@ class Channel:
     @property
     def slot(self) -> Scalar:
         """The slot of the current hand-over."""
-        return apply("mod", Local(self.turn), integer(SLOTS))
+        return apply("mod", Local(self.turn), integer(self.place.slots))
 
 
 @dataclass
@@ -47,7 +47,7 @@ class HandOver:
             npu.CrossSet(c.free, npu.Queue.MTE2)
             for (_, to_vector), c in self.channels.items()
             if to_vector is self.on_vector
-            for _ in range(SLOTS)
+            for _ in range(c.place.slots)
         ]  # fmt: skip
 
     def closing(self) -> list[npu.Step]:
@@ -57,7 +57,7 @@ class HandOver:
             npu.CrossWait(c.free, queue)
             for (_, to_vector), c in self.channels.items()
             if to_vector is not self.on_vector
-            for _ in range(SLOTS)
+            for _ in range(c.place.slots)
         ]  # fmt: skip
 
     def next_turn(self, channel: Channel) -> None:

@@ -6,16 +6,18 @@ from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu import program as npu
-from tiledsl.npu.core import Core, Lowering
+from tiledsl.npu.core import Core, Lowering, Room
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.frame import Frame
 from tiledsl.npu.handover import SLOTS, Channel, matrix_axes, sides
-from tiledsl.npu.partition import Partition
 from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, row_split
+from tiledsl.npu.stages import Stages, find_stages
 from tiledsl.scalar import Axis
 from tiledsl.schedule import Plan
 
+ROOMS = (Room(2), Room(2, True), Room(1))  # what is tried, one after the other
+AHEAD = 2  # turns that the first stage of a loop is ahead of the next
 CROSS_FLAGS = 11  # ids 0 to 10 of the cross-core flags are ours; SyncAll takes 11 to 14
 
 
@@ -26,41 +28,59 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     go down to one slot before that.
     """
     shape = analyse(kernel, chip)
-    try:
-        return _program(shape, plan, 2)
-    except CapacityError:
-        pass
-    try:
-        return _program(shape, plan, 1)
-    except CapacityError as overflow:
-        raise over_capacity(shape, plan, overflow) from None
+    for ahead in (AHEAD, 0):
+        try:
+            return _program(_cores(shape, plan, ahead, [ROOMS[0]] * 2))
+        except CapacityError:
+            pass
+        try:
+            rooms = [_room(shape, plan, ahead, core) for core in range(len(_kinds(shape)))]
+            return _program(_cores(shape, plan, ahead, rooms))
+        except CapacityError as overflow:
+            last = overflow
+    raise over_capacity(shape, plan, last) from None
 
 
 def overflow_of(shape: Shape, plan: Plan, depth: int) -> CapacityError | None:
     """Return what does not fit with rings of ``depth``, without deriving any flag."""
     try:
-        for core in _cores(shape, plan, depth):
-            core.placed()
+        for core in range(len(_kinds(shape))):
+            _room(shape, plan, 0, core, depth)
     except CapacityError as overflow:
         return overflow
     return None
 
 
-def _cores(shape: Shape, plan: Plan, depth: int) -> list[Core]:
+def _room(shape: Shape, plan: Plan, ahead: int, core: int, depth: int = 1) -> Room:
+    """Return how much a core can have of its memories, with rings of ``depth`` at least."""
+    rooms = [room for room in ROOMS if room.depth >= depth]
+    for room in rooms:
+        try:
+            _cores(shape, plan, ahead, [room] * 2)[core].placed()
+        except CapacityError:
+            if room is rooms[-1]:
+                raise
+        else:
+            return room
+    raise AssertionError(depth)
+
+
+def _cores(shape: Shape, plan: Plan, ahead: int, rooms: list[Room]) -> list[Core]:
     """Return the cores that have work, ready to run."""
-    marks, chip = shape.marks, shape.chip
-    shared = Lowering(shape, plan, depth)
-    both = marks.cube and marks.vector and chip.separate
+    marks, kinds = shape.marks, _kinds(shape)
+    shared = Lowering(shape, plan)
+    both = len(kinds) > 1
     if both:
         shared.split = row_split(shape.grid, shape.body, marks)
+        shared.stages = _stages(shape, plan, ahead)
         _open_channels(shared)
-    return [Core(shared, kind, both) for kind in _kinds(marks, chip)]
+    return [Core(shared, kind, both, room) for kind, room in zip(kinds, rooms, strict=False)]
 
 
-def _program(shape: Shape, plan: Plan, depth: int) -> npu.Program:
-    cores = _cores(shape, plan, depth)
+def _program(cores: list[Core]) -> npu.Program:
     programs = [core.run() for core in cores]
-    shared, kernel = cores[0].shared, shape.kernel
+    shared, shape = cores[0].shared, cores[0].shared.shape
+    kernel = shape.kernel
     return npu.Program(
         name=kernel.name, chip=shape.chip.name, tensors=(*kernel.tensors, *kernel.tables),
         scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims,
@@ -71,9 +91,10 @@ def _program(shape: Shape, plan: Plan, depth: int) -> npu.Program:
     )  # fmt: skip
 
 
-def _kinds(marks: Partition, chip: Chip) -> tuple[npu.Core, ...]:
+def _kinds(shape: Shape) -> tuple[npu.Core, ...]:
     """Return the kinds of cores that have work."""
-    if not chip.separate:
+    marks = shape.marks
+    if not shape.chip.separate:
         return (npu.Core.UNIFIED,)
     if not marks.cube:
         return (npu.Core.VECTOR,)
@@ -88,14 +109,18 @@ def _open_channels(shared: Lowering) -> None:
     marks, blocks = shared.shape.marks, _blocks(shared.shape.body)
     ways = [(value, False) for value in marks.to_cube]
     ways += [(value, True) for value in marks.to_vector]
-    shares = len(ways) * 2 > CROSS_FLAGS
+    shares = not _flags_for_each(shared.shape) and not shared.stages
+    handed: dict[tuple[ir.Value, bool], int] = {}
+    for stages in shared.stages.values():
+        handed.update({key: max(n, stages.lag) for key, n in stages.handed.items()})
     taken: dict[object, int] = {}
     for value, to_vector in ways:
         rows, cols = _sides_of(probe, shared.shape, value, to_vector)
         stride = -(-prod(map(probe.limit, cols)) // 16) * 16
         height = -(-prod(map(probe.limit, rows)) // 16) * 16
         name = probe.fresh(shared.shape.labels[value])
-        workspace = npu.Workspace(f"{name}_handed", value.type.dtype, height * stride, SLOTS)
+        slots = max(SLOTS, handed.get((value, to_vector), 0) + 1)
+        workspace = npu.Workspace(f"{name}_handed", value.type.dtype, height * stride, slots)
         # Products of one block are delivered and received in one order: they may share flags.
         key: object = ("products", blocks[value]) if shares and to_vector else (value, to_vector)
         flag = taken.setdefault(key, 2 * len(taken))
@@ -106,6 +131,25 @@ def _open_channels(shared: Lowering) -> None:
         raise probe.cannot(
             shared.shape.kernel.span, f"{len(ways)} tiles handed over between cube and vector cores"
         )
+
+
+def _stages(shape: Shape, plan: Plan, ahead: int) -> dict[int, Stages]:
+    """Return the stages of the loops that can be taken apart; ``ahead`` turns if nobody says."""
+    found: dict[int, Stages] = {}
+    if not _flags_for_each(shape):
+        ahead = 0
+    for s in ir.statements(shape.body):
+        turns = plan.skews.get(s.axis.name, ahead) if isinstance(s, ir.For) else 0
+        if isinstance(s, ir.For) and turns > 0:
+            stages = find_stages(s, shape.marks, turns)
+            if stages is not None:
+                found[id(s)] = stages
+    return found
+
+
+def _flags_for_each(shape: Shape) -> bool:
+    """Whether there are two cross-core flags for each value that changes cores."""
+    return 2 * (len(shape.marks.to_cube) + len(shape.marks.to_vector)) <= CROSS_FLAGS
 
 
 def _sides_of(

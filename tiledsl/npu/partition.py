@@ -49,6 +49,26 @@ class Partition:
         return bool(self.products)
 
 
+    def accumulates(self, loop: ir.For, *, alone: bool) -> bool:
+        """Whether the loop's own products go into accumulators.
+
+        With ``alone`` also vector cores must have nothing to do in the loop.
+        """
+        products = any(
+            isinstance(s, ir.Contract) and s.result in self.accumulate for s in loop.body
+        )
+        return products and not (alone and self._on_vectors(loop))
+
+    def _on_vectors(self, loop: ir.For) -> bool:
+        """Whether vector cores have something to do in the loop."""
+        for s in ir.statements(loop.body):
+            if any(v in self.vector_values or v in self.to_vector for v in ir.results(s)):
+                return True
+            if isinstance(s, ir.Store | ir.Assign) and id(s) not in self.skipped:
+                return True
+        return False
+
+
 def partition(
     body: tuple[ir.Stmt, ...], rank: Mapping[Axis, int], facts: Sequence[ir.Fact] = (), *,
     unified: bool = False,
@@ -114,6 +134,26 @@ def _is_matrix(
     if natural != sorted(natural, key=lambda axis: rank[axis]) or len(natural) < 2:
         return False
     return set(product.axes) in ({natural[-1]}, set(natural[:-1]))
+
+
+def may_stay_empty(body: tuple[ir.Stmt, ...], marks: Partition) -> bool:
+    """Whether all products may be skipped: in a shared loop, an ``if``, or loops in a loop."""
+    for s in ir.statements(body):
+        if isinstance(s, ir.For):
+            inner = (x for x in ir.statements(s.body) if isinstance(x, ir.For))
+            if not _surely_runs(s.axis) and any(marks.accumulates(x, alone=False) for x in inner):
+                return True
+            if marks.accumulates(s, alone=False) and not marks.accumulates(s, alone=True):
+                return True
+        if isinstance(s, ir.If) and any(isinstance(x, ir.Contract) for x in ir.statements(s.then)):
+            return True
+    return False
+
+
+def _surely_runs(axis: Axis) -> bool:
+    """Whether a loop over ``axis`` has a turn whatever the sizes are."""
+    lo, hi = axis.lo, axis.hi
+    return isinstance(lo, Literal) and isinstance(hi, Literal) and lo.value < hi.value
 
 
 def _find_accumulators(

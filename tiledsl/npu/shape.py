@@ -79,6 +79,17 @@ def _varies(scalar: Scalar) -> bool:
     return any(isinstance(part, Position | Start | End | Element) for part in walk(scalar))
 
 
+def axes_in(axis: Axis) -> set[Axis]:
+    """Return the ranges that the ends of ``axis`` name."""
+    found = axes_of(axis.lo) | axes_of(axis.hi)
+    return found | {axis.source} if axis.source is not None else found
+
+
+def axes_of(scalar: Scalar) -> set[Axis]:
+    """Return the ranges in ``scalar``."""
+    return {p.axis for p in walk(scalar) if isinstance(p, Position | Start | End)}
+
+
 def _storable(kernel: ir.Kernel, chip: Chip) -> None:
     """Reject element types and stores that the chip does not have."""
     for tensor in kernel.tensors:

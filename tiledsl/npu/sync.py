@@ -24,20 +24,26 @@ After::
     wait MTE1 -> MTE2 0; wait MTE1 -> MTE2 1
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tiledsl.npu import program as npu
+from tiledsl.npu.guards import Guards, closed, opened
 from tiledsl.npu.program import Queue
-from tiledsl.scalar import Local, Scalar, add, apply, integer
+from tiledsl.npu.rewriting import locals_of, walk_steps
+from tiledsl.scalar import Apply, Literal, Local, Scalar, add, apply, integer
 
 EVENTS = 6  # ids 0 to 5 of each pair of queues; 6 and 7 are left to the toolkit
 Pair = tuple[Queue, Queue]
+Places = list[list[tuple[npu.Step, Guards]]]  # what stands before, or after, each step of a block
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """Bytes that an instruction of ``queue`` touches: of an on-chip memory, or a whole tensor."""
+    """Bytes that an instruction of ``queue`` touches: of an on-chip memory, or a whole tensor.
+
+    In turn ``t`` of its loop an access to a ``ring`` touches slot ``(t + phase) % slots``.
+    """
 
     queue: Queue
     place: str
@@ -45,13 +51,16 @@ class _Access:
     last: int
     write: bool
     ring: str = ""
+    slots: int = 1
+    phase: int = 0
 
 
 @dataclass
 class _Edge:
     """``pair[0]`` raises a flag after step ``source``, for which ``pair[1]`` waits before ``sink``.
 
-    ``turns`` > 0: ``sink`` is that many turns of the loop later. ``ids`` flags take turns.
+    ``turns`` > 0: ``sink`` is that many turns of the loop later. ``ids`` flags take turns. With a
+    ``guard`` both are done only where that holds: the step ``source`` has it, ``sink`` does not.
     """
 
     pair: Pair
@@ -59,6 +68,7 @@ class _Edge:
     sink: int
     turns: int = 0
     ids: int = 1
+    guard: Guards = ()
 
 
 @dataclass
@@ -66,7 +76,6 @@ class _Flags:
     """What is known of the whole core program."""
 
     rings: Mapping[str, str]
-    depths: Mapping[str, int]
     next_id: dict[Pair, int] = field(default_factory=dict)
     raised: list[tuple[Pair, int]] = field(default_factory=list)
 
@@ -78,16 +87,26 @@ class _Flags:
         self.next_id[pair] = first + count
         return first
 
+    def event(self, edge: _Edge, counter: str | None) -> Scalar | None:
+        """Return the flag of ``edge`` in a turn, of as many new ones as it has ids."""
+        first = self.take(edge.pair, edge.ids)
+        if first is None:
+            return None
+        if edge.ids == 1:
+            return integer(first)
+        assert counter is not None
+        return add(integer(first), apply("mod", Local(counter), integer(edge.ids)))
+
 
 def insert_flags(
-    body: tuple[npu.Step, ...], rings: Mapping[str, str], depths: Mapping[str, int], outer: str
+    body: tuple[npu.Step, ...], rings: Mapping[str, str], outer: str
 ) -> tuple[npu.Step, ...]:
     """Return ``body`` with its flags and barriers.
 
-    ``rings`` maps a ring's name to the counter of its loop, ``depths`` a counter to its slots.
-    ``outer`` is the counter of the loop over programs: programs do not meet in global memory.
+    ``rings`` maps a ring's name to the counter of its loop. ``outer`` is the counter of the loop
+    over programs: programs do not meet in global memory.
     """
-    flags = _Flags(rings, depths)
+    flags = _Flags(rings)
     done, _ = _block(body, None, flags, outer)
     raise_all: list[npu.Step] = [npu.SetFlag(p[0], p[1], integer(e)) for p, e in flags.raised]
     lower_all: list[npu.Step] = [npu.WaitFlag(p[0], p[1], integer(e)) for p, e in flags.raised]
@@ -100,8 +119,10 @@ def _block(
 ) -> tuple[tuple[npu.Step, ...], list[Pair]]:
     """Return the block with its flags, and the pairs whose flags an outer loop must keep apart."""
     nodes: list[npu.Step] = []
+    guards: list[Guards] = []
     demands: list[tuple[int, Pair]] = []
-    for step in steps:
+    for step, guard in opened(steps):
+        guards.append(guard)
         match step:
             case npu.For():
                 inner, _ = _block(step.body, _counter(step), flags, outer)
@@ -114,35 +135,42 @@ def _block(
             case _:
                 nodes.append(step)
     touched = [_accesses(step, flags) for step in nodes]
-    forward, barriers = _forward(touched)
+    forward, barriers = _forward(touched, _lighter(nodes, guards))
+    sure = [e for e in forward if not e.guard]
     back: list[_Edge] = []
     answers: list[_Edge] = []
     if counter is not None:
         back = _carried(nodes, touched, counter, flags, barriers, counter == outer)
+        back += _ahead(touched, counter, flags, sure)
+        back = [e for e in back if not _told(*e.pair, e.source, sure)]
         for at, (src, dst) in demands:
-            back.append(_Edge((dst, src), at, at, 1))
+            if not _told(dst, src, at, sure):
+                back.append(_Edge((dst, src), at, at, 1))
         back = _needed(back)
         for edge in forward:
-            edge.ids = _turns(edge, back)
+            src, dst = edge.pair
+            edge.ids = 1 if _told(dst, src, edge.sink, sure) else _turns(edge, back)
             if edge.ids == 0:
                 back.append(_Edge((edge.pair[1], edge.pair[0]), edge.sink, edge.source, 1))
                 edge.ids = 1
         back = _needed(back)
-        answers = _answers(back, forward)
-    before: list[list[npu.Step]] = [[] for _ in nodes]
-    after: list[list[npu.Step]] = [[] for _ in nodes]
+        answers = _answers(back, sure)
+    before: Places = [[] for _ in nodes]
+    after: Places = [[] for _ in nodes]
     for at, queue in sorted(barriers, key=lambda b: b[0]):
-        before[at].append(npu.Barrier(queue))
+        before[at].append((npu.Barrier(queue), ()))
     for edge in forward:
         _raise(edge, counter, flags, before, after)
     for edge in answers:
-        _answer(edge, flags, after)
+        _answer(edge, counter, flags, after)
     for edge in back:
         _raise(edge, counter, flags, before, after)
-    out = [s for i, node in enumerate(nodes) for s in (*before[i], node, *after[i])]
+    out: list[tuple[npu.Step, Guards]] = []
+    for i, node in enumerate(nodes):
+        out += [*before[i], (node, guards[i]), *after[i]]
     upward = [edge.pair for edge in forward] if counter is None else []
     upward += [pair for _, pair in demands] if counter is None else []
-    return tuple(out), upward
+    return closed(out), upward
 
 
 def _counter(loop: npu.For) -> str:
@@ -179,16 +207,55 @@ def _accesses(step: npu.Step, flags: _Flags) -> tuple[_Access, ...]:
 def _on_chip(queue: Queue, ref: npu.Ref, write: bool, flags: _Flags) -> _Access:
     buffer = ref.buffer
     last = buffer.offset + buffer.size * buffer.slots
-    ring = flags.rings.get(buffer.name, "")
-    return _Access(queue, buffer.memory.value, buffer.offset, last, write, ring and buffer.name)
+    ring = buffer.name if buffer.name in flags.rings else ""
+    phase = _phase(ref.slot) if ring else 0
+    place = buffer.memory.value
+    return _Access(queue, place, buffer.offset, last, write, ring, buffer.slots, phase)
+
+
+def _phase(slot: Scalar) -> int:
+    """Return what a slot's number adds to the counter of turns."""
+    match slot:
+        case Apply(op="mod", args=(Apply(op="add", args=(_, Literal(value=more))), _)):
+            return int(more)
+        case _:
+            return 0
 
 
 def _conflict(a: _Access, b: _Access) -> bool:
     return a.place == b.place and (a.write or b.write) and a.first < b.last and b.first < a.last
 
 
-def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tuple[int, Queue]]]:
-    """Return the flags within one turn, and where queues need a barrier."""
+def _meet(a: _Access, b: _Access) -> bool:
+    """Whether two accesses conflict in one turn."""
+    same = not a.ring or a.ring != b.ring or (a.phase - b.phase) % a.slots == 0
+    return same and _conflict(a, b)
+
+
+def _lighter(nodes: list[npu.Step], guards: list[Guards]) -> Callable[[int, int], Guards]:
+    """Return what tells the guard that one step has beyond that of a later one, or nothing.
+
+    Only of a guard that holds or not for the whole block.
+    """
+    changed = {s.name for s in walk_steps(tuple(nodes)) if isinstance(s, npu.Assign)}
+
+    def guard(i: int, j: int) -> Guards:
+        more, less = guards[i], guards[j]
+        if len(more) <= len(less) or more[: len(less)] != less:
+            return ()
+        steady = all(not locals_of(g.condition) & changed for g in more)
+        return more if steady else ()
+
+    return guard
+
+
+def _forward(
+    touched: list[tuple[_Access, ...]], lighter: Callable[[int, int], Guards]
+) -> tuple[list[_Edge], list[tuple[int, Queue]]]:
+    """Return the flags within one turn, and where queues need a barrier.
+
+    After a step that may not be executed the one before it that conflicts matters too.
+    """
     edges: list[_Edge] = []
     barriers: list[tuple[int, Queue]] = []
     knows: dict[Queue, dict[Queue, int]] = {q: {} for q in Queue}
@@ -196,17 +263,25 @@ def _forward(touched: list[tuple[_Access, ...]]) -> tuple[list[_Edge], list[tupl
     seen: dict[str, dict[Queue, list[tuple[int, _Access]]]] = {}
     for j, here in enumerate(touched):
         needed: dict[Pair, int] = {}
+        perhaps: dict[Pair, int] = {}
         alone: dict[Queue, int] = {}
         for y in here:
             for queue, before in seen.get(y.place, {}).items():
-                found = next(((i, x) for i, x in reversed(before) if _conflict(x, y)), None)
-                if found is None:
-                    continue
-                i, x = found
-                if queue is not y.queue:
-                    needed[queue, y.queue] = max(i, needed.get((queue, y.queue), -1))
-                elif _in_step(x, y):
-                    alone[queue] = max(i, alone.get(queue, -1))
+                pair = queue, y.queue
+                for i, x in reversed(before):
+                    if not _meet(x, y):
+                        continue
+                    if queue is not y.queue and lighter(i, j):
+                        perhaps[pair] = max(i, perhaps.get(pair, -1))
+                        continue
+                    if queue is not y.queue:
+                        needed[pair] = max(i, needed.get(pair, -1))
+                    elif _in_step(x, y):
+                        alone[queue] = max(i, alone.get(queue, -1))
+                    break
+        for pair, i in perhaps.items():
+            if max(knows[pair[1]].get(pair[0], -1), needed.get(pair, -1)) < i:
+                edges.append(_Edge(pair, i, j, guard=lighter(i, j)))
         for (src, dst), i in sorted(needed.items(), key=lambda item: -item[1]):
             if knows[dst].get(src, -1) >= i:
                 continue
@@ -277,10 +352,31 @@ def _back(
     return list(found.values())
 
 
+def _ahead(
+    touched: list[tuple[_Access, ...]], counter: str, flags: _Flags, forward: list[_Edge]
+) -> list[_Edge]:
+    """Return the flags from a turn to a later step of a later turn: slots kept for some turns.
+
+    The wait is put before the step that raises the flag, which no flag of the turn makes needless.
+    """
+    edges: list[_Edge] = []
+    for j, here in enumerate(touched):
+        for x in here:
+            if not x.ring or flags.rings[x.ring] != counter:
+                continue
+            for y in (y for later in touched[j + 1 :] for y in later):
+                other = x.ring == y.ring and x.queue is not y.queue and not _meet(x, y)
+                if other and _conflict(x, y):
+                    pair, turns = (x.queue, y.queue), _distance(x, y, counter, flags)
+                    if not any(e.pair == pair and e.source >= j for e in forward):
+                        edges.append(_Edge(pair, j, j, turns, turns))
+    return edges
+
+
 def _distance(x: _Access, y: _Access, counter: str, flags: _Flags) -> int:
-    """Return how many turns later two accesses meet: in a ring of this loop, as many as slots."""
+    """Return how many turns later two accesses meet: in this loop's rings, when a slot is back."""
     own = x.ring and x.ring == y.ring and flags.rings[x.ring] == counter
-    return flags.depths.get(counter, 1) if own else 1
+    return (x.phase - y.phase) % x.slots or x.slots if own else 1
 
 
 def _unordered(
@@ -322,6 +418,16 @@ def _implies(a: _Edge, b: _Edge) -> bool:
     return a.pair == b.pair and a.source >= b.source and a.sink <= b.sink and a.turns <= b.turns
 
 
+def _told(src: Queue, dst: Queue, step: int, forward: list[_Edge]) -> bool:
+    """Whether flags of the same turn tell ``dst`` that ``src`` has done ``step``."""
+    reached = {src: step}
+    for edge in sorted(forward, key=lambda e: (e.source, e.sink)):
+        a, b = edge.pair
+        if a in reached and edge.source >= reached[a]:
+            reached[b] = min(reached.get(b, edge.sink), edge.sink)
+    return dst in reached
+
+
 def _answers(back: list[_Edge], forward: list[_Edge]) -> list[_Edge]:
     """Return what a carried flag needs to be lowered before it is raised again.
 
@@ -331,25 +437,26 @@ def _answers(back: list[_Edge], forward: list[_Edge]) -> list[_Edge]:
     extra: list[_Edge] = []
     for edge in back:
         src, dst = edge.pair
-        reached = {dst: edge.sink}
+        reached = {dst: float(edge.sink)}
         for step in sorted((*forward, *extra), key=lambda e: (e.source, e.sink)):
             a, b = step.pair
             if a in reached and step.source >= reached[a]:
-                reached[b] = min(reached.get(b, step.sink), step.sink)
-        if reached.get(src, edge.source + 1) > edge.source:
-            extra.append(_Edge((dst, src), edge.sink, edge.source))
+                known = step.sink + (0.5 if step in extra else 0.0)  # they wait after the step
+                reached[b] = min(reached.get(b, known), known)
+        if reached.get(src, edge.source + 1.0) > edge.source + 0.5:
+            extra.append(_Edge((dst, src), edge.sink, edge.source, ids=edge.turns))
     return extra
 
 
-def _answer(edge: _Edge, flags: _Flags, after: list[list[npu.Step]]) -> None:
+def _answer(edge: _Edge, counter: str | None, flags: _Flags, after: Places) -> None:
     """Raise after the step at which the wait stood; wait before the next raise."""
     src, dst = edge.pair
-    first = flags.take(edge.pair, 1)
-    if first is None:
-        after[edge.sink].append(npu.Barrier(None))
+    event = flags.event(edge, counter)
+    if event is None:
+        after[edge.sink].append((npu.Barrier(None), ()))
         return
-    after[edge.source].append(npu.SetFlag(src, dst, integer(first)))
-    after[edge.sink].append(npu.WaitFlag(src, dst, integer(first)))
+    after[edge.source].append((npu.SetFlag(src, dst, event), ()))
+    after[edge.sink].append((npu.WaitFlag(src, dst, event), ()))
 
 
 def _turns(edge: _Edge, back: list[_Edge]) -> int:
@@ -364,22 +471,15 @@ def _turns(edge: _Edge, back: list[_Edge]) -> int:
 
 
 def _raise(
-    edge: _Edge,
-    counter: str | None,
-    flags: _Flags,
-    before: list[list[npu.Step]],
-    after: list[list[npu.Step]],
+    edge: _Edge, counter: str | None, flags: _Flags, before: Places, after: Places
 ) -> None:
-    first = flags.take(edge.pair, edge.ids)
-    if first is None:  # no id is left: everything waits
-        before[edge.sink].append(npu.Barrier(None))
+    event = flags.event(edge, counter)
+    if event is None:  # no id is left: everything waits
+        before[edge.sink].append((npu.Barrier(None), edge.guard))
         return
-    event: Scalar = integer(first)
-    if edge.ids > 1:
-        assert counter is not None
-        event = add(event, apply("mod", Local(counter), integer(edge.ids)))
     src, dst = edge.pair
-    before[edge.sink].append(npu.WaitFlag(src, dst, event))
-    after[edge.source].append(npu.SetFlag(src, dst, event))
+    before[edge.sink].append((npu.WaitFlag(src, dst, event), edge.guard))
+    after[edge.source].append((npu.SetFlag(src, dst, event), edge.guard))
     if edge.turns:
-        flags.raised += [(edge.pair, first + e) for e in range(edge.ids)]
+        last = flags.next_id[edge.pair]
+        flags.raised += [(edge.pair, e) for e in range(last - edge.ids, last)]

@@ -9,7 +9,7 @@
 //   k_address: in f16[B, H, L, D]
 //   v_address: in f16[B, H, L, D]
 //   o_address: out f16[B, H, S, D]
-//   workspace: 229376 bytes for each block
+//   workspace: 344064 bytes for each block
 //   tiling: a FlashAttentionTiling
 #include "kernel_operator.h"
 #include "tiledsl_ascend.h"
@@ -40,15 +40,15 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     k.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(k_address), uint64_t(int64_t(B) * H * L * D));
     GlobalTensor<half> v;  // in f16[B, H, L, D]
     v.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(v_address), uint64_t(int64_t(B) * H * L * D));
-    GlobalTensor<half> cast_handed_2;  // workspace: 2 slots of 8192 f16
+    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 8192 f16
     cast_handed_2.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(
-        workspace + uint64_t(block) * 229376 + 0), 16384);
-    GlobalTensor<float> product_handed;  // workspace: 2 slots of 8192 f32
+        workspace + uint64_t(block) * 344064 + 0), 24576);
+    GlobalTensor<float> product_handed;  // workspace: 3 slots of 8192 f32
     product_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 229376 + 32768), 16384);
-    GlobalTensor<float> product_2_handed;  // workspace: 2 slots of 16384 f32
+        workspace + uint64_t(block) * 344064 + 49152), 24576);
+    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 16384 f32
     product_2_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 229376 + 98304), 32768);
+        workspace + uint64_t(block) * 344064 + 147456), 49152);
 
     TPipe pipe;
     TBuf<TPosition::A1> l1_buffer;
@@ -78,7 +78,7 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     int32_t turn = 0;
     int32_t j_turn = 0;
     int32_t d_at_turn = 0;
-    int32_t j_at_turn = 0;
+    int32_t j_3_at_turn = 0;
     int32_t cast_handed_turn = 0;
     int32_t product_handed_turn = 0;
     int32_t product_2_handed_turn = 0;
@@ -101,6 +101,7 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     SetFlag<HardEvent::MTE1_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
+    CrossCoreSetFlag<2, PIPE_MTE2>(1);
     const int32_t programs = B * H * ((S + 63) / 64);
     // grid b in B, h in H, i in S by BS
     for (int32_t program = block; program < programs; program += blocks) {
@@ -114,80 +115,108 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
         // flash_attention.tile:12: s = q[b, h, i, d] @ k[b, h, j, d] * scale
         tdsl::LoadNz(At<half>(q_2, 0, turn % 2), q[d_start + int64_t(i_start) * D + h * (int64_t(D) * S) + b * (int64_t(D) * S * H)], i_size, d_size, D, tdsl::FloorDiv(i_size + 15, 16) * 16);
         SetFlag<HardEvent::MTE2_MTE1>(4 + turn % 2);
+        const int32_t j_trips = (L + 127) / 128;
         WaitFlag<HardEvent::MTE2_MTE1>(4 + turn % 2);
-        // flash_attention.tile:18: top = new
-        // for j in L by BL
-        for (int32_t j_start = 0; j_start < L; j_start += 128) {
+        // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
+        // for j in L by BL, the first stage 2 ahead of the last
+        for (int32_t j_step = 0; j_step < j_trips + tdsl::Min(j_trips, 1) * 2; ++j_step) {
             PipeBarrier<PIPE_MTE1>();
-            const int32_t j_size = tdsl::Min(128, L - j_start);
+            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 128;
+            const int32_t j_2_size = tdsl::Min(128, L - j_2_start);
             WaitFlag<HardEvent::MTE1_MTE2>(j_turn % 2);
-            tdsl::LoadNz(At<half>(k_2, 0, j_turn % 2), k[d_start + int64_t(j_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_size, d_size, D, tdsl::FloorDiv(j_size + 15, 16) * 16);
+            // flash_attention.tile:11: for j in L by BL:
+            if (j_step < j_trips) {
+                tdsl::LoadNz(At<half>(k_2, 0, j_turn % 2), k[d_start + int64_t(j_2_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_2_size, d_size, D, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
+            }
             SetFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
-            product_fresh = 1;
+            if (j_step < j_trips) {
+                product_fresh = 1;
+            }
             WaitFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
             WaitFlag<HardEvent::MTE1_M>(5);
             WaitFlag<HardEvent::M_MTE1>(5);
             WaitFlag<HardEvent::FIX_M>(j_turn % 2);
-            // d in steps that fit L0
-            for (int32_t d_at = 0; d_at < tdsl::Max(d_size, 1); d_at += 128) {
-                const int32_t d_at_size = tdsl::Max(tdsl::Min(128, d_size - d_at), 0);
-                WaitFlag<HardEvent::M_MTE1>(d_at_turn % 2);
-                tdsl::LoadA<false>(At<half>(left, 0, d_at_turn % 2), At<half>(q_2, d_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), turn % 2), i_size, d_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
-                tdsl::LoadB<true>(At<half>(right, 0, d_at_turn % 2), At<half>(k_2, d_at * (tdsl::FloorDiv(j_size + 15, 16) * 16), j_turn % 2), d_at_size, j_size, tdsl::FloorDiv(j_size + 15, 16) * 16);
-                SetFlag<HardEvent::MTE1_M>(d_at_turn % 2);
-                WaitFlag<HardEvent::MTE1_M>(d_at_turn % 2);
-                tdsl::Multiply(At<float>(product, 0, j_turn % 2), At<half>(left, 0, d_at_turn % 2), At<half>(right, 0, d_at_turn % 2), i_size, j_size, d_at_size, product_fresh == 1);
-                SetFlag<HardEvent::M_MTE1>(d_at_turn % 2);
-                product_fresh = 0;
-                d_at_turn = d_at_turn + 1;
+            if (j_step < j_trips) {
+                // d in steps that fit L0
+                for (int32_t d_at = 0; d_at < tdsl::Max(d_size, 1); d_at += 128) {
+                    const int32_t d_at_size = tdsl::Max(tdsl::Min(128, d_size - d_at), 0);
+                    WaitFlag<HardEvent::M_MTE1>(d_at_turn % 2);
+                    tdsl::LoadA<false>(At<half>(left, 0, d_at_turn % 2), At<half>(q_2, d_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), turn % 2), i_size, d_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
+                    tdsl::LoadB<true>(At<half>(right, 0, d_at_turn % 2), At<half>(k_2, d_at * (tdsl::FloorDiv(j_2_size + 15, 16) * 16), j_turn % 2), d_at_size, j_2_size, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
+                    SetFlag<HardEvent::MTE1_M>(d_at_turn % 2);
+                    WaitFlag<HardEvent::MTE1_M>(d_at_turn % 2);
+                    tdsl::Multiply(At<float>(product, 0, j_turn % 2), At<half>(left, 0, d_at_turn % 2), At<half>(right, 0, d_at_turn % 2), i_size, j_2_size, d_at_size, product_fresh == 1);
+                    SetFlag<HardEvent::M_MTE1>(d_at_turn % 2);
+                    product_fresh = 0;
+                    d_at_turn = d_at_turn + 1;
+                }
             }
             SetFlag<HardEvent::M_FIX>(j_turn % 2);
             SetFlag<HardEvent::M_MTE1>(4);
             SetFlag<HardEvent::MTE1_M>(4);
             SetFlag<HardEvent::MTE1_MTE2>(j_turn % 2);
-            CrossCoreWaitFlag(3);
+            if (j_step < j_trips) {
+                CrossCoreWaitFlag(3);
+            }
             WaitFlag<HardEvent::M_FIX>(j_turn % 2);
-            tdsl::StoreProduct(product_handed[(product_handed_turn % 2) * 8192], At<float>(product, 0, j_turn % 2), i_size, j_size, 128);
+            if (j_step < j_trips) {
+                tdsl::StoreProduct(product_handed[(product_handed_turn % 3) * 8192], At<float>(product, 0, j_turn % 2), i_size, j_2_size, 128);
+            }
             SetFlag<HardEvent::FIX_M>(j_turn % 2);
-            CrossCoreSetFlag<2, PIPE_FIX>(2);
-            product_handed_turn = product_handed_turn + 1;
+            if (j_step < j_trips) {
+                CrossCoreSetFlag<2, PIPE_FIX>(2);
+                product_handed_turn = product_handed_turn + 1;
+            }
+            const int32_t j_3_start = tdsl::Max(j_step - 2, 0) * 128;
+            const int32_t j_3_size = tdsl::Min(128, L - j_3_start);
             WaitFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
-            // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
-            tdsl::LoadNz(At<half>(v_2, 0, j_turn % 2), v[d_start + int64_t(j_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_size, d_size, D, tdsl::FloorDiv(j_size + 15, 16) * 16);
-            CrossCoreWaitFlag(0);
-            tdsl::LoadNz(At<half>(cast_handed, 0, j_turn % 2), cast_handed_2[(cast_handed_turn % 2) * 8192], i_size, j_size, 128, tdsl::FloorDiv(i_size + 15, 16) * 16);
+            if (j_step >= 2) {
+                tdsl::LoadNz(At<half>(v_2, 0, j_turn % 2), v[d_start + int64_t(j_3_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_3_size, d_size, D, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
+                CrossCoreWaitFlag(0);
+                tdsl::LoadNz(At<half>(cast_handed, 0, j_turn % 2), cast_handed_2[(cast_handed_turn % 3) * 8192], i_size, j_3_size, 128, tdsl::FloorDiv(i_size + 15, 16) * 16);
+            }
             SetFlag<HardEvent::MTE2_MTE1>(2 + j_turn % 2);
-            CrossCoreSetFlag<2, PIPE_MTE2>(1);
-            cast_handed_turn = cast_handed_turn + 1;
-            product_2_fresh = 1;
+            if (j_step >= 2) {
+                CrossCoreSetFlag<2, PIPE_MTE2>(1);
+                cast_handed_turn = cast_handed_turn + 1;
+                product_2_fresh = 1;
+            }
             PipeBarrier<PIPE_MTE1>();
             WaitFlag<HardEvent::MTE2_MTE1>(2 + j_turn % 2);
             WaitFlag<HardEvent::M_MTE1>(4);
             WaitFlag<HardEvent::MTE1_M>(4);
             WaitFlag<HardEvent::FIX_M>(2);
-            // j in steps that fit L0
-            for (int32_t j_at = 0; j_at < tdsl::Max(j_size, 1); j_at += 64) {
-                const int32_t j_at_size = tdsl::Max(tdsl::Min(64, j_size - j_at), 0);
-                WaitFlag<HardEvent::M_MTE1>(2 + j_at_turn % 2);
-                tdsl::LoadA<false>(At<half>(left_2, 0, j_at_turn % 2), At<half>(cast_handed, j_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), j_turn % 2), i_size, j_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
-                tdsl::LoadB<false>(At<half>(right_2, 0, j_at_turn % 2), At<half>(v_2, j_at * 16, j_turn % 2), j_at_size, d_size, tdsl::FloorDiv(j_size + 15, 16) * 16);
-                SetFlag<HardEvent::MTE1_M>(2 + j_at_turn % 2);
-                WaitFlag<HardEvent::MTE1_M>(2 + j_at_turn % 2);
-                tdsl::Multiply(At<float>(product_2), At<half>(left_2, 0, j_at_turn % 2), At<half>(right_2, 0, j_at_turn % 2), i_size, d_size, j_at_size, product_2_fresh == 1);
-                SetFlag<HardEvent::M_MTE1>(2 + j_at_turn % 2);
-                product_2_fresh = 0;
-                j_at_turn = j_at_turn + 1;
+            if (j_step >= 2) {
+                // j in steps that fit L0
+                for (int32_t j_3_at = 0; j_3_at < tdsl::Max(j_3_size, 1); j_3_at += 64) {
+                    const int32_t j_3_at_size = tdsl::Max(tdsl::Min(64, j_3_size - j_3_at), 0);
+                    WaitFlag<HardEvent::M_MTE1>(2 + j_3_at_turn % 2);
+                    tdsl::LoadA<false>(At<half>(left_2, 0, j_3_at_turn % 2), At<half>(cast_handed, j_3_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), j_turn % 2), i_size, j_3_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
+                    tdsl::LoadB<false>(At<half>(right_2, 0, j_3_at_turn % 2), At<half>(v_2, j_3_at * 16, j_turn % 2), j_3_at_size, d_size, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
+                    SetFlag<HardEvent::MTE1_M>(2 + j_3_at_turn % 2);
+                    WaitFlag<HardEvent::MTE1_M>(2 + j_3_at_turn % 2);
+                    tdsl::Multiply(At<float>(product_2), At<half>(left_2, 0, j_3_at_turn % 2), At<half>(right_2, 0, j_3_at_turn % 2), i_size, d_size, j_3_at_size, product_2_fresh == 1);
+                    SetFlag<HardEvent::M_MTE1>(2 + j_3_at_turn % 2);
+                    product_2_fresh = 0;
+                    j_3_at_turn = j_3_at_turn + 1;
+                }
             }
             SetFlag<HardEvent::M_FIX>(2);
             SetFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
             SetFlag<HardEvent::MTE1_M>(5);
             SetFlag<HardEvent::M_MTE1>(5);
-            CrossCoreWaitFlag(5);
+            if (j_step >= 2) {
+                CrossCoreWaitFlag(5);
+            }
             WaitFlag<HardEvent::M_FIX>(2);
-            tdsl::StoreProduct(product_2_handed[(product_2_handed_turn % 2) * 16384], At<float>(product_2), i_size, d_size, 256);
+            if (j_step >= 2) {
+                tdsl::StoreProduct(product_2_handed[(product_2_handed_turn % 3) * 16384], At<float>(product_2), i_size, d_size, 256);
+            }
             SetFlag<HardEvent::FIX_M>(2);
-            CrossCoreSetFlag<2, PIPE_FIX>(4);
-            product_2_handed_turn = product_2_handed_turn + 1;
+            if (j_step >= 2) {
+                CrossCoreSetFlag<2, PIPE_FIX>(4);
+                product_2_handed_turn = product_2_handed_turn + 1;
+            }
             j_turn = j_turn + 1;
         }
         SetFlag<HardEvent::MTE1_MTE2>(4 + turn % 2);
@@ -195,6 +224,8 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     }
     CrossCoreWaitFlag(3);
     CrossCoreWaitFlag(3);
+    CrossCoreWaitFlag(3);
+    CrossCoreWaitFlag(5);
     CrossCoreWaitFlag(5);
     CrossCoreWaitFlag(5);
     WaitFlag<HardEvent::M_MTE1>(0);
@@ -228,19 +259,19 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     const int32_t sub = int32_t(GetSubBlockIdx());
     GlobalTensor<half> o;  // out f16[B, H, S, D]
     o.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(o_address), uint64_t(int64_t(B) * H * S * D));
-    GlobalTensor<half> cast_handed_2;  // workspace: 2 slots of 8192 f16
+    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 8192 f16
     cast_handed_2.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(
-        workspace + uint64_t(block) * 229376 + 0), 16384);
-    GlobalTensor<float> product_handed;  // workspace: 2 slots of 8192 f32
+        workspace + uint64_t(block) * 344064 + 0), 24576);
+    GlobalTensor<float> product_handed;  // workspace: 3 slots of 8192 f32
     product_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 229376 + 32768), 16384);
-    GlobalTensor<float> product_2_handed;  // workspace: 2 slots of 16384 f32
+        workspace + uint64_t(block) * 344064 + 49152), 24576);
+    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 16384 f32
     product_2_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 229376 + 98304), 32768);
+        workspace + uint64_t(block) * 344064 + 147456), 49152);
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 157952);
+    pipe.InitBuffer(ub_buffer, 158720);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area div_{ub[0], 32768};  // 32768 bytes, f32[i, d]
@@ -250,29 +281,32 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     const Area acc{ub[65536], 32768};  // 32768 bytes, f32[i, d]
     const Area product{ub[98304], 16384};  // 2 x 16384 bytes, f32[i, j]
     const Area s{ub[131072], 16384};  // 16384 bytes, f32[i, j]
+    const Area spread_2{ub[131072], 1024};  // 1024 bytes, one block an element
     const Area cast{ub[147456], 8192};  // 8192 bytes, f16[i, j]
     const Area scratch{ub[147456], 9472};  // 9472 bytes
     const Area scratch_2{ub[147456], 9472};  // 9472 bytes
     const Area spread{ub[147456], 1024};  // 1024 bytes, one block an element
-    const Area spread_2{ub[147456], 1024};  // 1024 bytes, one block an element
-    const Area top{ub[156928], 256};  // 256 bytes, f32[i]
-    const Area den{ub[157184], 256};  // 256 bytes, f32[i]
-    const Area max{ub[157440], 256};  // 256 bytes, f32[i]
-    const Area sum{ub[157696], 256};  // 256 bytes, f32[i]
+    const Area fix{ub[156928], 256};  // 3 x 256 bytes, f32[i]
+    const Area top{ub[157696], 256};  // 256 bytes, f32[i]
+    const Area den{ub[157952], 256};  // 256 bytes, f32[i]
+    const Area max{ub[158208], 256};  // 256 bytes, f32[i]
+    const Area sum{ub[158464], 256};  // 256 bytes, f32[i]
 
     int32_t j_turn = 0;
     int32_t cast_handed_turn = 0;
     int32_t product_handed_turn = 0;
     int32_t product_2_handed_turn = 0;
+    SetFlag<HardEvent::V_MTE2>(2);
+    SetFlag<HardEvent::V_MTE2>(3);
     SetFlag<HardEvent::V_MTE2>(4);
     SetFlag<HardEvent::V_MTE2>(5);
-    SetFlag<HardEvent::MTE2_V>(4);
-    SetFlag<HardEvent::MTE2_V>(5);
     SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::MTE3_V>(1);
     SetFlag<HardEvent::MTE3_MTE2>(0);
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
+    CrossCoreSetFlag<2, PIPE_MTE2>(3);
+    CrossCoreSetFlag<2, PIPE_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
     const int32_t programs = B * H * ((S + 63) / 64);
@@ -294,88 +328,131 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
         tdsl::Fill(At<float>(den), 0.0f, i_pitch);
         // flash_attention.tile:10: var acc: f32[i, d] = 0
         tdsl::Fill(At<float>(acc), 0.0f, i_size * d_pitch);
+        const int32_t j_trips = (L + 127) / 128;
         PipeBarrier<PIPE_V>();
         PipeBarrier<PIPE_ALL>();
         WaitFlag<HardEvent::MTE3_V>(1);
         WaitFlag<HardEvent::MTE3_MTE2>(0);
-        // flash_attention.tile:18: top = new
-        // for j in L by BL
-        for (int32_t j_start = 0; j_start < L; j_start += 128) {
-            PipeBarrier<PIPE_V>();
-            const int32_t j_size = tdsl::Min(128, L - j_start);
-            const int32_t j_pitch = tdsl::FloorDiv(j_size + 15, 16) * 16;
-            // flash_attention.tile:12: s = q[b, h, i, d] @ k[b, h, j, d] * scale
-            CrossCoreWaitFlag(2);
-            WaitFlag<HardEvent::MTE2_V>(4 + j_turn % 2);
-            if (j_size != j_pitch) {
-                tdsl::Fill(At<float>(product, 0, j_turn % 2), 0.0f, i_size * j_pitch);
+        // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
+        // for j in L by BL, the first stage 2 ahead of the last
+        for (int32_t j_step = 0; j_step < j_trips + tdsl::Min(j_trips, 1) * 2; ++j_step) {
+            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 128;
+            const int32_t j_2_size = tdsl::Min(128, L - j_2_start);
+            const int32_t j_2_pitch = tdsl::FloorDiv(j_2_size + 15, 16) * 16;
+            // flash_attention.tile:11: for j in L by BL:
+            if (j_step < j_trips) {
+                // flash_attention.tile:12: s = q[b, h, i, d] @ k[b, h, j, d] * scale
+                CrossCoreWaitFlag(2);
+                if (j_2_size != j_2_pitch) {
+                    tdsl::Fill(At<float>(product, 0, j_turn % 2), 0.0f, i_size * j_2_pitch);
+                    SetFlag<HardEvent::V_MTE2>(0);
+                    WaitFlag<HardEvent::V_MTE2>(0);
+                }
             }
-            SetFlag<HardEvent::V_MTE2>(j_turn % 2);
-            WaitFlag<HardEvent::V_MTE2>(j_turn % 2);
-            WaitFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
-            tdsl::CopyIn(At<float>(product, 0, j_turn % 2), product_handed[(product_handed_turn % 2) * 8192 + (int64_t(i_start) - i_first) * 128], j_size, 0.0f, Axis{i_size, 128, j_pitch});
+            WaitFlag<HardEvent::V_MTE2>(2 + j_turn % 2);
+            if (j_step < j_trips) {
+                tdsl::CopyIn(At<float>(product, 0, j_turn % 2), product_handed[(product_handed_turn % 3) * 8192 + (int64_t(i_start) - i_first) * 128], j_2_size, 0.0f, Axis{i_size, 128, j_2_pitch});
+            }
             SetFlag<HardEvent::MTE2_V>(j_turn % 2);
-            SetFlag<HardEvent::MTE2_V>(4 + j_turn % 2);
-            CrossCoreSetFlag<2, PIPE_MTE2>(3);
-            product_handed_turn = product_handed_turn + 1;
+            if (j_step < j_trips) {
+                CrossCoreSetFlag<2, PIPE_MTE2>(3);
+                product_handed_turn = product_handed_turn + 1;
+            }
+            PipeBarrier<PIPE_V>();
             WaitFlag<HardEvent::MTE2_V>(j_turn % 2);
-            tdsl::MulScalar(At<float>(s), At<float>(product, 0, j_turn % 2), scale, i_size * j_pitch);
-            SetFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
-            PipeBarrier<PIPE_V>();
-            WaitFlag<HardEvent::MTE3_V>(0);
-            // flash_attention.tile:13: new = max(top, max(s over j))
-            tdsl::RowReduce<tdsl::MaxOf>(At<float>(max), Full(At<float>(s), j_pitch), At<float>(scratch), i_size, j_size, -tdsl::kInf);
-            PipeBarrier<PIPE_V>();
-            tdsl::MaxTiles(At<float>(max), At<float>(top), At<float>(max), i_size);
-            PipeBarrier<PIPE_V>();
-            // flash_attention.tile:14: p = exp(s - new)
-            tdsl::Spread(At<float>(spread), At<float>(max), i_size);
-            PipeBarrier<PIPE_V>();
-            tdsl::SubTiles(Full(At<float>(s), j_pitch), Full(At<float>(s), j_pitch), Col(At<float>(spread)), i_size, j_pitch);
-            PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(s), At<float>(s), i_size * j_pitch);
-            // flash_attention.tile:15: fix = exp(top - new)
-            tdsl::SubTiles(At<float>(top), At<float>(top), At<float>(max), i_size);
-            PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(top), At<float>(top), i_size);
-            PipeBarrier<PIPE_V>();
-            // flash_attention.tile:16: den = den * fix + sum(p over j)
-            tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(top), i_size);
-            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(s), j_pitch), At<float>(scratch_2), i_size, j_size, 0.0f);
-            PipeBarrier<PIPE_V>();
-            tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), i_size);
-            // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
-            tdsl::Spread(At<float>(spread_2), At<float>(top), i_size);
-            PipeBarrier<PIPE_V>();
-            tdsl::MulTiles(Full(At<float>(acc), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_2)), i_size, d_pitch);
-            PipeBarrier<PIPE_V>();
-            tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast), At<float>(s), i_size * j_pitch);
-            SetFlag<HardEvent::V_MTE3>(0);
-            CrossCoreWaitFlag(1);
-            WaitFlag<HardEvent::V_MTE3>(0);
-            tdsl::CopyOut(cast_handed_2[(cast_handed_turn % 2) * 8192 + (int64_t(i_start) - i_first) * 128], At<half>(cast), j_size, Axis{i_size, 128, j_pitch});
-            SetFlag<HardEvent::MTE3_V>(0);
-            CrossCoreSetFlag<2, PIPE_MTE3>(0);
-            cast_handed_turn = cast_handed_turn + 1;
-            CrossCoreWaitFlag(4);
-            PipeBarrier<PIPE_ALL>();
-            if (d_size != d_pitch) {
-                tdsl::Fill(At<float>(product_2, 0, j_turn % 2), 0.0f, i_size * d_pitch);
+            if (j_step < j_trips) {
+                tdsl::MulScalar(At<float>(s), At<float>(product, 0, j_turn % 2), scale, i_size * j_2_pitch);
             }
             SetFlag<HardEvent::V_MTE2>(2 + j_turn % 2);
-            WaitFlag<HardEvent::V_MTE2>(2 + j_turn % 2);
-            PipeBarrier<PIPE_ALL>();
-            tdsl::CopyIn(At<float>(product_2, 0, j_turn % 2), product_2_handed[(product_2_handed_turn % 2) * 16384 + (int64_t(i_start) - i_first) * 256], d_size, 0.0f, Axis{i_size, 256, d_pitch});
+            PipeBarrier<PIPE_V>();
+            WaitFlag<HardEvent::MTE3_V>(0);
+            if (j_step < j_trips) {
+                // flash_attention.tile:13: new = max(top, max(s over j))
+                tdsl::RowReduce<tdsl::MaxOf>(At<float>(max), Full(At<float>(s), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::MaxTiles(At<float>(max), At<float>(top), At<float>(max), i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                // flash_attention.tile:14: p = exp(s - new)
+                tdsl::Spread(At<float>(spread), At<float>(max), i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::SubTiles(Full(At<float>(s), j_2_pitch), Full(At<float>(s), j_2_pitch), Col(At<float>(spread)), i_size, j_2_pitch);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::Exponential(At<float>(s), At<float>(s), i_size * j_2_pitch);
+                // flash_attention.tile:15: fix = exp(top - new)
+                tdsl::SubTiles(At<float>(top), At<float>(top), At<float>(max), i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::Exponential(At<float>(fix, 0, j_turn % 3), At<float>(top), i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                // flash_attention.tile:16: den = den * fix + sum(p over j)
+                tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(fix, 0, j_turn % 3), i_size);
+                tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(s), j_2_pitch), At<float>(scratch_2), i_size, j_2_size, 0.0f);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), i_size);
+                tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast), At<float>(s), i_size * j_2_pitch);
+            }
+            SetFlag<HardEvent::V_MTE3>(0);
+            if (j_step < j_trips) {
+                CrossCoreWaitFlag(1);
+            }
+            WaitFlag<HardEvent::V_MTE3>(0);
+            if (j_step < j_trips) {
+                tdsl::CopyOut(cast_handed_2[(cast_handed_turn % 3) * 8192 + (int64_t(i_start) - i_first) * 128], At<half>(cast), j_2_size, Axis{i_size, 128, j_2_pitch});
+            }
+            SetFlag<HardEvent::MTE3_V>(0);
+            if (j_step < j_trips) {
+                CrossCoreSetFlag<2, PIPE_MTE3>(0);
+                cast_handed_turn = cast_handed_turn + 1;
+                // flash_attention.tile:18: top = new
+                tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step >= 2) {
+                tdsl::Spread(At<float>(spread_2), At<float>(fix, 0, (j_turn + 1) % 3), i_size);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step >= 2) {
+                tdsl::MulTiles(Full(At<float>(acc), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_2)), i_size, d_pitch);
+                CrossCoreWaitFlag(4);
+                if (d_size != d_pitch) {
+                    tdsl::Fill(At<float>(product_2, 0, j_turn % 2), 0.0f, i_size * d_pitch);
+                    SetFlag<HardEvent::V_MTE2>(1);
+                    WaitFlag<HardEvent::V_MTE2>(1);
+                }
+            }
+            WaitFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
+            if (j_step >= 2) {
+                tdsl::CopyIn(At<float>(product_2, 0, j_turn % 2), product_2_handed[(product_2_handed_turn % 3) * 16384 + (int64_t(i_start) - i_first) * 256], d_size, 0.0f, Axis{i_size, 256, d_pitch});
+            }
             SetFlag<HardEvent::MTE2_V>(2 + j_turn % 2);
-            CrossCoreSetFlag<2, PIPE_MTE2>(5);
-            product_2_handed_turn = product_2_handed_turn + 1;
+            if (j_step >= 2) {
+                CrossCoreSetFlag<2, PIPE_MTE2>(5);
+                product_2_handed_turn = product_2_handed_turn + 1;
+            }
+            PipeBarrier<PIPE_V>();
             WaitFlag<HardEvent::MTE2_V>(2 + j_turn % 2);
-            tdsl::AddTiles(At<float>(acc), At<float>(acc), At<float>(product_2, 0, j_turn % 2), i_size * d_pitch);
-            tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, i_size);
+            if (j_step >= 2) {
+                tdsl::AddTiles(At<float>(acc), At<float>(acc), At<float>(product_2, 0, j_turn % 2), i_size * d_pitch);
+            }
+            SetFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
             j_turn = j_turn + 1;
         }
+        SetFlag<HardEvent::MTE2_V>(4);
         PipeBarrier<PIPE_V>();
-        PipeBarrier<PIPE_ALL>();
+        WaitFlag<HardEvent::MTE2_V>(4);
         // flash_attention.tile:19: o[b, h, i, d] = acc / den
         tdsl::Spread(At<float>(spread_3), At<float>(den), i_size);
         PipeBarrier<PIPE_V>();
@@ -390,10 +467,11 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     }
     CrossCoreWaitFlag(1);
     CrossCoreWaitFlag(1);
+    CrossCoreWaitFlag(1);
+    WaitFlag<HardEvent::V_MTE2>(2);
+    WaitFlag<HardEvent::V_MTE2>(3);
     WaitFlag<HardEvent::V_MTE2>(4);
     WaitFlag<HardEvent::V_MTE2>(5);
-    WaitFlag<HardEvent::MTE2_V>(4);
-    WaitFlag<HardEvent::MTE2_V>(5);
     WaitFlag<HardEvent::MTE3_V>(0);
     WaitFlag<HardEvent::MTE3_V>(1);
     WaitFlag<HardEvent::MTE3_MTE2>(0);

@@ -17,7 +17,7 @@
 namespace {
 
 constexpr size_t kAlignment = 512;
-constexpr size_t kBlockBytes = 229376;
+constexpr size_t kBlockBytes = 344064;
 constexpr size_t kTilingBytes = (sizeof(FlashAttentionTiling) + kAlignment - 1) / kAlignment * kAlignment;
 
 int64_t CoreCount() {

@@ -156,10 +156,8 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
 
     int32_t turn = 0;
     int32_t acc_handed_turn = 0;
+    SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::V_MTE2>(2);
-    SetFlag<HardEvent::V_MTE2>(3);
-    SetFlag<HardEvent::MTE2_V>(2);
-    SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::MTE3_V>(0);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
@@ -176,15 +174,13 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         const int32_t m_size = tdsl::Max(tdsl::Min(m_rows - sub * 64, 64), 0);
         // gemm.tile:10: c[m, n] = relu(acc + bias[n])
         CrossCoreWaitFlag(0);
-        WaitFlag<HardEvent::MTE2_V>(2 + turn % 2);
         if (n_size != n_pitch) {
             tdsl::Fill(At<float>(acc, 0, turn % 2), 0.0f, m_size * n_pitch);
+            SetFlag<HardEvent::V_MTE2>(0);
+            WaitFlag<HardEvent::V_MTE2>(0);
         }
-        SetFlag<HardEvent::V_MTE2>(turn % 2);
-        WaitFlag<HardEvent::V_MTE2>(turn % 2);
-        WaitFlag<HardEvent::V_MTE2>(2 + turn % 2);
+        WaitFlag<HardEvent::V_MTE2>(1 + turn % 2);
         tdsl::CopyIn(At<float>(acc, 0, turn % 2), acc_handed[(acc_handed_turn % 2) * 16384 + (int64_t(m_start) - m_first) * 128], n_size, 0.0f, Axis{m_size, 128, n_pitch});
-        SetFlag<HardEvent::MTE2_V>(2 + turn % 2);
         CrossCoreSetFlag<2, PIPE_MTE2>(1);
         acc_handed_turn = acc_handed_turn + 1;
         tdsl::CopyIn(At<half>(bias_2, 0, turn % 2), bias[n_start], n_size, 0.0f);
@@ -194,7 +190,7 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         tdsl::Convert<RoundMode::CAST_NONE>(At<float>(cast), At<half>(bias_2, 0, turn % 2), n_pitch);
         PipeBarrier<PIPE_V>();
         tdsl::AddTiles(Full(At<float>(add), n_pitch), Full(At<float>(acc, 0, turn % 2), n_pitch), Row(At<float>(cast)), m_size, n_pitch);
-        SetFlag<HardEvent::V_MTE2>(2 + turn % 2);
+        SetFlag<HardEvent::V_MTE2>(1 + turn % 2);
         PipeBarrier<PIPE_V>();
         // nn.tile:6: fn relu(x) = max(x, 0)
         tdsl::MaxScalar(At<float>(add), At<float>(add), 0.0f, m_size * n_pitch);
@@ -206,10 +202,8 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         SetFlag<HardEvent::MTE3_V>(0);
         turn = turn + 1;
     }
+    WaitFlag<HardEvent::V_MTE2>(1);
     WaitFlag<HardEvent::V_MTE2>(2);
-    WaitFlag<HardEvent::V_MTE2>(3);
-    WaitFlag<HardEvent::MTE2_V>(2);
-    WaitFlag<HardEvent::MTE2_V>(3);
     WaitFlag<HardEvent::MTE3_V>(0);
 }
 

@@ -123,10 +123,8 @@ def vector(core):  # type: ignore[no-untyped-def]
     sub = core.sub
     turn = 0
     acc_handed_turn = 0
+    core.set_flag(0, 'V', 'MTE2', 1)
     core.set_flag(0, 'V', 'MTE2', 2)
-    core.set_flag(0, 'V', 'MTE2', 3)
-    core.set_flag(0, 'MTE2', 'V', 2)
-    core.set_flag(0, 'MTE2', 'V', 3)
     core.set_flag(0, 'MTE3', 'V', 0)
     core.cross_set(0, 1, 'MTE2')
     core.cross_set(0, 1, 'MTE2')
@@ -141,14 +139,12 @@ def vector(core):  # type: ignore[no-untyped-def]
         m_start = m_first + (sub * 64)
         m_size = greatest(least((m_rows - (sub * 64)), 64), 0)
         yield from core.cross_wait(10, 0, 'MTE2')
-        core.wait_flag(0, 'MTE2', 'V', 2 + (turn % 2))
         if core.same(n_size != n_pitch):
             core.fill(10, acc(F32, 0, turn % 2), 0.0, m_size * n_pitch)
-        core.set_flag(0, 'V', 'MTE2', turn % 2)
-        core.wait_flag(0, 'V', 'MTE2', turn % 2)
-        core.wait_flag(0, 'V', 'MTE2', 2 + (turn % 2))
+            core.set_flag(0, 'V', 'MTE2', 0)
+            core.wait_flag(0, 'V', 'MTE2', 0)
+        core.wait_flag(0, 'V', 'MTE2', 1 + (turn % 2))
         core.copy_in(10, acc(F32, 0, turn % 2), acc_handed_gm((m_start - m_first) * 128, acc_handed_turn % 2), (m_size,), (128,), (n_pitch,), n_size, 0.0)
-        core.set_flag(0, 'MTE2', 'V', 2 + (turn % 2))
         core.cross_set(10, 1, 'MTE2')
         acc_handed_turn = acc_handed_turn + 1
         core.copy_in(10, bias(F16, 0, turn % 2), bias_gm(n_start), (), (), (), n_size, 0.0)
@@ -158,7 +154,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.convert(10, cast_2(F32), bias(F16, 0, turn % 2), 'none', n_pitch)
         core.barrier(0, 'V')
         core.binary(10, 'add', full(add(F32), n_pitch), full(acc(F32, 0, turn % 2), n_pitch), row(cast_2(F32)), m_size, n_pitch)
-        core.set_flag(0, 'V', 'MTE2', 2 + (turn % 2))
+        core.set_flag(0, 'V', 'MTE2', 1 + (turn % 2))
         core.barrier(0, 'V')
         core.with_scalar('nn.tile:6', 'max', add(F32), add(F32), 0.0, m_size * n_pitch)
         core.barrier(0, 'V')
@@ -168,8 +164,6 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.copy_out(10, c_gm(n_start + (m_start * N)), cast_2_2(F16), (m_size,), (N,), (n_pitch,), n_size, '')
         core.set_flag(0, 'MTE3', 'V', 0)
         turn = turn + 1
+    core.wait_flag(0, 'V', 'MTE2', 1)
     core.wait_flag(0, 'V', 'MTE2', 2)
-    core.wait_flag(0, 'V', 'MTE2', 3)
-    core.wait_flag(0, 'MTE2', 'V', 2)
-    core.wait_flag(0, 'MTE2', 'V', 3)
     core.wait_flag(0, 'MTE3', 'V', 0)

@@ -69,7 +69,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
 
     const int32_t m_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64));
     const int32_t programs = tdsl::FloorDiv(M + (m_tile - 1), m_tile);
-    SetFlag<HardEvent::MTE2_V>(3);
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::MTE3_V>(0);
     SetFlag<HardEvent::MTE3_V>(1);
@@ -91,7 +90,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         tdsl::CopyIn(At<float>(x_2), x[n_start + int64_t(m_start) * N], n_size, 0.0f, Axis{m_size, N, n_pitch});
         SetFlag<HardEvent::MTE2_V>(0);
         WaitFlag<HardEvent::MTE2_V>(0);
-        WaitFlag<HardEvent::MTE2_V>(3);
         WaitFlag<HardEvent::MTE3_V>(0);
         // nn.tile:59: mu = mean(x over n)
         tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2), n_pitch), At<float>(scratch), m_size, n_size, 0.0f);
@@ -151,7 +149,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         WaitFlag<HardEvent::V_MTE2>(1);
         tdsl::CopyIn(At<float>(b_2), b[n_start], n_size, 0.0f);
         SetFlag<HardEvent::MTE2_V>(2);
-        SetFlag<HardEvent::MTE2_V>(3);
         WaitFlag<HardEvent::MTE2_V>(2);
         tdsl::AddTiles(Full(At<float>(x_2), n_pitch), Full(At<float>(x_2), n_pitch), Row(At<float>(b_2)), m_size, n_pitch);
         SetFlag<HardEvent::V_MTE3>(2);
@@ -161,7 +158,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         SetFlag<HardEvent::MTE3_MTE2>(0);
         SetFlag<HardEvent::MTE3_V>(2);
     }
-    WaitFlag<HardEvent::MTE2_V>(3);
     WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::MTE3_V>(0);
     WaitFlag<HardEvent::MTE3_V>(1);

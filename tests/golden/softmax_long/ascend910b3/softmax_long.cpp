@@ -36,22 +36,20 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 108800);
+    pipe.InitBuffer(ub_buffer, 141568);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
-    const Area x_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
-    const Area x_2_2{ub[0], 32768};  // 2 x 32768 bytes, f32[r, n]
-    const Area scratch{ub[65536], 9472};  // 9472 bytes
-    const Area sub_2{ub[65536], 32768};  // 32768 bytes, f32[r, n]
-    const Area sub_3{ub[65536], 32768};  // 32768 bytes, f32[r, n]
-    const Area scratch_2{ub[98304], 9472};  // 9472 bytes
-    const Area spread{ub[98304], 1024};  // 1024 bytes, one block an element
-    const Area spread_2{ub[98304], 1024};  // 1024 bytes, one block an element
-    const Area spread_3{ub[98304], 1024};  // 1024 bytes, one block an element
-    const Area top{ub[107776], 256};  // 256 bytes, f32[r]
-    const Area den{ub[108032], 256};  // 256 bytes, f32[r]
-    const Area max{ub[108288], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[108544], 256};  // 256 bytes, f32[r]
+    const Area x_2{ub[0], 65536};  // 2 x 65536 bytes, f32[r, n]
+    const Area x_2_2{ub[0], 65536};  // 2 x 65536 bytes, f32[r, n]
+    const Area scratch{ub[131072], 9472};  // 9472 bytes
+    const Area scratch_2{ub[131072], 9472};  // 9472 bytes
+    const Area spread{ub[131072], 1024};  // 1024 bytes, one block an element
+    const Area spread_2{ub[131072], 1024};  // 1024 bytes, one block an element
+    const Area spread_3{ub[131072], 1024};  // 1024 bytes, one block an element
+    const Area top{ub[140544], 256};  // 256 bytes, f32[r]
+    const Area den{ub[140800], 256};  // 256 bytes, f32[r]
+    const Area max{ub[141056], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[141312], 256};  // 256 bytes, f32[r]
 
     int32_t n_turn = 0;
     int32_t n_2_turn = 0;
@@ -60,10 +58,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     SetFlag<HardEvent::V_MTE2>(1);
     SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::V_MTE2>(3);
+    SetFlag<HardEvent::MTE3_MTE2>(0);
+    SetFlag<HardEvent::MTE3_MTE2>(1);
     SetFlag<HardEvent::MTE3_V>(0);
+    SetFlag<HardEvent::MTE3_V>(1);
     SetFlag<HardEvent::V_MTE2>(5);
     SetFlag<HardEvent::MTE2_V>(5);
-    SetFlag<HardEvent::MTE3_V>(1);
+    SetFlag<HardEvent::MTE3_V>(2);
+    SetFlag<HardEvent::MTE3_MTE2>(2);
     // grid r in R by BR
     for (int32_t program = block; program < programs; program += blocks) {
         PipeBarrier<PIPE_V>();
@@ -78,12 +80,13 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::V_MTE2>(5);
         WaitFlag<HardEvent::MTE2_V>(5);
-        WaitFlag<HardEvent::MTE3_V>(1);
+        WaitFlag<HardEvent::MTE3_V>(2);
+        WaitFlag<HardEvent::MTE3_MTE2>(2);
         // softmax.tile:31: top = new
         // for n in N by BN
-        for (int32_t n_start = 0; n_start < N; n_start += 256) {
+        for (int32_t n_start = 0; n_start < N; n_start += 512) {
             PipeBarrier<PIPE_V>();
-            const int32_t n_size = tdsl::Min(256, N - n_start);
+            const int32_t n_size = tdsl::Min(512, N - n_start);
             const int32_t n_pitch = tdsl::FloorDiv(n_size + 7, 8) * 8;
             WaitFlag<HardEvent::V_MTE2>(n_turn % 2);
             // softmax.tile:28: v = x[r, n]
@@ -103,12 +106,12 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(top), r_size);
             tdsl::Spread(At<float>(spread), At<float>(max), r_size);
             PipeBarrier<PIPE_V>();
-            tdsl::SubTiles(Full(At<float>(sub_2), n_pitch), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), Col(At<float>(spread)), r_size, n_pitch);
+            tdsl::SubTiles(Full(At<float>(x_2, 0, n_turn % 2), n_pitch), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), Col(At<float>(spread)), r_size, n_pitch);
+            PipeBarrier<PIPE_V>();
+            tdsl::Exponential(At<float>(x_2, 0, n_turn % 2), At<float>(x_2, 0, n_turn % 2), r_size * n_pitch);
+            PipeBarrier<PIPE_V>();
+            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
             SetFlag<HardEvent::V_MTE2>(n_turn % 2);
-            PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(sub_2), At<float>(sub_2), r_size * n_pitch);
-            PipeBarrier<PIPE_V>();
-            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(sub_2), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
             PipeBarrier<PIPE_V>();
             tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), r_size);
             tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, r_size);
@@ -116,50 +119,59 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         }
         SetFlag<HardEvent::V_MTE2>(4);
         SetFlag<HardEvent::MTE2_V>(4);
-        SetFlag<HardEvent::V_MTE3>(1);
+        SetFlag<HardEvent::V_MTE3>(2);
+        SetFlag<HardEvent::MTE2_MTE3>(0);
         PipeBarrier<PIPE_MTE2>();
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::V_MTE2>(4);
         WaitFlag<HardEvent::MTE2_V>(4);
-        WaitFlag<HardEvent::V_MTE3>(1);
+        WaitFlag<HardEvent::V_MTE3>(2);
+        WaitFlag<HardEvent::MTE2_MTE3>(0);
         // softmax.tile:33: y[r, n] = exp(x[r, n] - top) / den
         // for n in N by BN
-        for (int32_t n_2_start = 0; n_2_start < N; n_2_start += 256) {
+        for (int32_t n_2_start = 0; n_2_start < N; n_2_start += 512) {
             PipeBarrier<PIPE_V>();
-            const int32_t n_2_size = tdsl::Min(256, N - n_2_start);
+            const int32_t n_2_size = tdsl::Min(512, N - n_2_start);
             const int32_t n_2_pitch = tdsl::FloorDiv(n_2_size + 7, 8) * 8;
             WaitFlag<HardEvent::V_MTE2>(2 + n_2_turn % 2);
+            WaitFlag<HardEvent::MTE3_MTE2>(n_2_turn % 2);
             tdsl::CopyIn(At<float>(x_2_2, 0, n_2_turn % 2), x[n_2_start + int64_t(r_start) * N], n_2_size, 0.0f, Axis{r_size, N, n_2_pitch});
             SetFlag<HardEvent::MTE2_V>(2 + n_2_turn % 2);
             tdsl::Spread(At<float>(spread_2), At<float>(top), r_size);
             PipeBarrier<PIPE_V>();
             WaitFlag<HardEvent::MTE2_V>(2 + n_2_turn % 2);
-            WaitFlag<HardEvent::MTE3_V>(0);
-            tdsl::SubTiles(Full(At<float>(sub_3), n_2_pitch), Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Col(At<float>(spread_2)), r_size, n_2_pitch);
-            SetFlag<HardEvent::V_MTE2>(2 + n_2_turn % 2);
+            WaitFlag<HardEvent::MTE3_V>(n_2_turn % 2);
+            tdsl::SubTiles(Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Col(At<float>(spread_2)), r_size, n_2_pitch);
             PipeBarrier<PIPE_V>();
-            tdsl::Exponential(At<float>(sub_3), At<float>(sub_3), r_size * n_2_pitch);
+            tdsl::Exponential(At<float>(x_2_2, 0, n_2_turn % 2), At<float>(x_2_2, 0, n_2_turn % 2), r_size * n_2_pitch);
             tdsl::Spread(At<float>(spread_3), At<float>(den), r_size);
             PipeBarrier<PIPE_V>();
-            tdsl::DivTiles(Full(At<float>(sub_3), n_2_pitch), Full(At<float>(sub_3), n_2_pitch), Col(At<float>(spread_3)), r_size, n_2_pitch);
-            SetFlag<HardEvent::V_MTE3>(0);
-            WaitFlag<HardEvent::V_MTE3>(0);
-            tdsl::CopyOut(y[n_2_start + int64_t(r_start) * N], At<float>(sub_3), n_2_size, Axis{r_size, N, n_2_pitch});
-            SetFlag<HardEvent::MTE3_V>(0);
+            tdsl::DivTiles(Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Full(At<float>(x_2_2, 0, n_2_turn % 2), n_2_pitch), Col(At<float>(spread_3)), r_size, n_2_pitch);
+            SetFlag<HardEvent::V_MTE3>(n_2_turn % 2);
+            SetFlag<HardEvent::V_MTE2>(2 + n_2_turn % 2);
+            WaitFlag<HardEvent::V_MTE3>(n_2_turn % 2);
+            tdsl::CopyOut(y[n_2_start + int64_t(r_start) * N], At<float>(x_2_2, 0, n_2_turn % 2), n_2_size, Axis{r_size, N, n_2_pitch});
+            SetFlag<HardEvent::MTE3_MTE2>(n_2_turn % 2);
+            SetFlag<HardEvent::MTE3_V>(n_2_turn % 2);
             n_2_turn = n_2_turn + 1;
         }
         SetFlag<HardEvent::V_MTE2>(5);
         SetFlag<HardEvent::MTE2_V>(5);
-        SetFlag<HardEvent::MTE3_V>(1);
+        SetFlag<HardEvent::MTE3_V>(2);
+        SetFlag<HardEvent::MTE3_MTE2>(2);
     }
     WaitFlag<HardEvent::V_MTE2>(0);
     WaitFlag<HardEvent::V_MTE2>(1);
     WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::V_MTE2>(3);
+    WaitFlag<HardEvent::MTE3_MTE2>(0);
+    WaitFlag<HardEvent::MTE3_MTE2>(1);
     WaitFlag<HardEvent::MTE3_V>(0);
+    WaitFlag<HardEvent::MTE3_V>(1);
     WaitFlag<HardEvent::V_MTE2>(5);
     WaitFlag<HardEvent::MTE2_V>(5);
-    WaitFlag<HardEvent::MTE3_V>(1);
+    WaitFlag<HardEvent::MTE3_V>(2);
+    WaitFlag<HardEvent::MTE3_MTE2>(2);
 }
 
 extern "C" __global__ __aicore__ void softmax_long(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR workspace, GM_ADDR tiling) {
