@@ -33,6 +33,29 @@ kernel scattered[T in ({every})](x: T[M, N], at: i32[M], to: i32[N]) -> (y: T[M,
     disjoint y[at[m], n else skip] = x[m, n]
     disjoint z[m, to[n] else skip] = x[m, n]
 """
+PACKED = """
+kernel moved[T in (i4, u4)](x: T[M, N], row: T[N], at: i32[M], f: f32[M, N], keep: bool[M]) -> (
+        copied: T[M, N], turned: T[N, M], picked: T[M, N], spread: T[M, N], chosen: T[M, N],
+        made: T[M, N], number: f32[M, N], rest: f16[M, N], column: i32[M], filled: T[M, N]):
+    where N >= 2, N <= 256
+    grid m in M by 8
+    span n in N
+    span r in 2 .. N
+    copied[m, n] = x[m, n]
+    turned[n, m] = x[m, n]
+    picked[m, n] = x[at[m], n else 3]
+    spread[m, n] = row[n]
+    chosen[m, n] = where(x[m, n] > row[n], x[m, n], 3)
+    made[m, n] = T(f[m, n])
+    number[m, n] = f32(x[m, n])
+    rest[m, r] = f16(x[m, r]) * 0.5
+    column[m] = i32(x[m, N - 1])
+    filled[m, n] = T(where(keep[m], 5, 2))
+
+kernel scattered[T in (i4, u4)](x: T[M, N], at: i32[M]) -> (y: T[M, N]):
+    grid m in M by 8, n in N by 32
+    disjoint y[at[m], n else skip] = x[m, n]
+"""
 TYPES = [
     DType.I8, DType.U8, DType.I16, DType.U16, DType.U32, DType.I64, DType.F8E4M3, DType.F8E5M2,
 ]  # fmt: skip
@@ -48,6 +71,13 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Module:
     path = tmp_path_factory.mktemp("types") / "moved.tile"
     every = ", ".join(map(str, TYPES))
     path.write_text(TEXT.format(every=every, default=3), encoding="utf-8")
+    return tiledsl.load(path)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Module:
+    path = tmp_path_factory.mktemp("types") / "packed.tile"
+    path.write_text(PACKED, encoding="utf-8")
     return tiledsl.load(path)
 
 
@@ -88,6 +118,36 @@ def test_moved(module: tiledsl.Module, dtype: DType, device: str, chip: str | No
         y[at], z[:, to] = x, x
         same(got["y"], y, f"rows {shape}")
         same(got["z"], z, f"columns {shape}")
+
+
+@pytest.mark.parametrize(("device", "chip"), PLACES)
+@pytest.mark.parametrize("dtype", [DType.I4, DType.U4], ids=str)
+def test_packed(packed: tiledsl.Module, dtype: DType, device: str, chip: str | None) -> None:
+    """Two elements to a byte, with odd sizes; of ``rest`` the first two columns are not written."""
+    low, high = map(int, dtype.limits)
+    for m, n in [(0, 5), (1, 2), (3, 37), (17, 64), (33, 251)]:
+        rng = np.random.default_rng(m)
+        x, row = (rng.integers(low, high + 1, size).astype(dtype.numpy) for size in ((m, n), n))
+        at = rng.permutation(m).astype(np.int32)
+        f = (rng.standard_normal((m, n)) * 10).astype(np.float32)
+        keep = rng.integers(0, 2, m).astype(bool)
+        given = {"x": x, "row": row, "at": at, "f": f, "keep": keep}
+        got = packed["moved"].run(given, device=device, chip=chip, types={"T": dtype}).outputs
+        whole, line = x.astype(np.int32), row.astype(np.int32)
+        wanted = {
+            "copied": whole, "turned": whole.T, "picked": whole[at],
+            "spread": np.tile(line, (m, 1)), "chosen": np.where(whole > line, whole, 3),
+            "made": np.clip(np.trunc(f), low, high), "number": whole, "column": whole[:, -1],
+            "filled": np.where(keep[:, None], 5, np.full((m, n), 2)),
+        }  # fmt: skip
+        for name, array in wanted.items():
+            same(got[name].astype(np.int32), array.astype(np.int32), f"{name} {m, n}")
+        same(got["rest"][:, 2:], (whole[:, 2:] * 0.5).astype(np.float16), "rest")
+        given = {"x": x, "at": at}
+        got = packed["scattered"].run(given, device=device, chip=chip, types={"T": dtype}).outputs
+        y = np.empty_like(whole)
+        y[at] = whole
+        same(got["y"].astype(np.int32), y, f"rows {m, n}")
 
 
 def same(got: npt.NDArray[Any], wanted: npt.NDArray[Any], what: str) -> None:

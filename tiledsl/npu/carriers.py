@@ -13,11 +13,13 @@ from tiledsl import ir
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu.conversions import (
     CARRIERS,
+    F16,
     F32,
     I8,
     I32,
     I64,
     RAW,
+    U8,
     U16,
     U32,
     carrier,
@@ -29,6 +31,7 @@ from tiledsl.npu.conversions import (
     wrapped,
 )
 from tiledsl.npu.errors import NotOnTarget
+from tiledsl.npu.packed import in_bytes, is_even, pairs
 from tiledsl.npu.prepare import Maker, Part
 from tiledsl.ops import OPS, bitcast, convert
 from tiledsl.scalar import ONE, ZERO, Axis, Literal, Scalar, apply
@@ -52,6 +55,7 @@ class _Carrying:
         self.target = target
         self.values: dict[ir.Value, ir.Operand] = {}
         self.vars: dict[ir.Var, ir.Var] = {}
+        self.pairs: dict[Axis, Axis] = {}
         self.out: list[ir.Stmt] = []
 
     def block(self, body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
@@ -247,6 +251,9 @@ class _Carrying:
     def load(self, s: ir.Load) -> None:
         """Emit a load of the raw elements, and their decoding."""
         dtype, index = s.result.type.dtype, self.index(s.index)
+        if dtype.bits < 8:
+            self.load_packed(replace(s, index=index))
+            return
         if dtype not in RAW:
             default = None if s.default is None else self.operand(s.default)
             new = self.result(s.result)
@@ -261,8 +268,11 @@ class _Carrying:
     def store(self, s: ir.Store) -> None:
         """Emit a store of the raw elements."""
         dtype, index = s.tensor.dtype, self.index(s.index)
-        if dtype in RAW and s.atomic:
+        if dtype in CARRIERS and s.atomic:
             raise self.cannot(s, f"an `atomic` store of {dtype}")
+        if dtype.bits < 8:
+            self.store_packed(replace(s, index=index))
+            return
         if dtype not in RAW:
             self.out.append(replace(s, index=index, value=self.operand(s.value)))
         elif isinstance(s.value, ir.Value):
@@ -271,6 +281,80 @@ class _Carrying:
             self.out.append(replace(s, index=index, value=raw.operand))
         else:
             self.out.append(replace(s, index=index, value=self.raw(s, s.value, dtype)))
+
+    # ---- two elements to a byte ------------------------------------------------------------------
+
+    def byte_index(self, s: ir.Load | ir.Store) -> tuple[tuple[ir.Index, ...], Axis, Axis]:
+        """Return the index of the bytes, the range along the last dim, and that of its pairs."""
+        last = s.index[-1]
+        what = f"of `{s.tensor.name}`, which has two elements to a byte"
+        if any(s.guards[-1:]) or last.gather is not None:
+            raise self.cannot(s, f"a lookup or a default along the last dim {what}")
+        others = [axis for i in s.index[:-1] for axis, _ in i.terms]
+        if len(last.terms) != 1 or last.terms[0][1] != ONE or last.terms[0][0] in others:
+            raise self.cannot(s, f"an index along the last dim {what} that is not one plain range")
+        if not is_even(last.offset):
+            way_out = "let it begin at an even element"
+            raise self.cannot(s, f"a tile {what} that may begin at an odd element", way_out)
+        axis = last.terms[0][0]
+        pair = self.pairs.setdefault(axis, pairs(axis))
+        half = apply("floordiv", last.offset, Literal(2))
+        return (*s.index[:-1], ir.Index(((pair, ONE),), half)), axis, pair
+
+    def load_packed(self, s: ir.Load) -> None:
+        """Emit a load of bytes along pairs, and the elements by another name of that range."""
+        kind = I8 if s.tensor.dtype.is_signed else U8
+        default = None
+        if s.default is not None:
+            if not isinstance(s.default, Literal):
+                raise self.cannot(s, "a default of 4 bits that is no plain number")
+            default = Literal(_twice(int(s.default.value), kind), kind)
+        if not s.index[-1].terms:
+            self.load_single(s, kind, default)
+            return
+        index, axis, pair = self.byte_index(s)
+        axes = tuple(pair if a is axis else a for a in s.result.type.axes)
+        raw = ir.Value(s.result.name, ir.TileType(kind, axes))
+        tensor = in_bytes(s.tensor)
+        self.out.append(replace(s, result=raw, tensor=tensor, index=index, default=default))
+        self.out.append(ir.Rename(s.span, self.result(s.result), raw, pair, axis))
+
+    def load_single(self, s: ir.Load, kind: DType, default: Literal | None) -> None:
+        """Emit a load of one element of each row: a byte, of which one half is kept."""
+        last = s.index[-1]
+        if last.gather is not None or any(s.guards[-1:]):
+            what = f"`{s.tensor.name}`, which has two elements to a byte"
+            raise self.cannot(s, f"a lookup or a default along the last dim of {what}")
+        byte = ir.Index((), apply("floordiv", last.offset, Literal(2)))
+        raw = ir.Value(s.result.name, ir.TileType(kind, s.result.type.axes))
+        index, tensor = (*s.index[:-1], byte), in_bytes(s.tensor)
+        self.out.append(replace(s, result=raw, tensor=tensor, index=index, default=default))
+        make = Maker(self.out, s.span)
+        odd = apply("mod", last.offset, Literal(2))
+        up = apply("sub", Literal(28), apply("mul", odd, Literal(4)))
+        moved = make("shl", make.cast(Part(make, raw), I32), Part(make, up))
+        half = make("shr", moved, 28)
+        half = half if kind is I8 else make("bitand", half, 15)
+        self.values[s.result] = make.cast(half, F16).operand
+
+    def store_packed(self, s: ir.Store) -> None:
+        """Emit a store of bytes along pairs."""
+        index, axis, pair = self.byte_index(s)
+        end, last = apply("add", axis.hi, s.index[-1].offset), s.tensor.shape[-1]
+        if end != last and not is_even(end):
+            what = f"a store in `{s.tensor.name}` that may end in the middle of a byte"
+            raise self.cannot(s, what, "store whole rows, or up to an even element")
+        tensor, make = in_bytes(s.tensor), Maker(self.out, s.span)
+        value = self.operand(s.value)
+        if isinstance(value, ir.Value) and axis in value.type.axes:
+            axes = tuple(pair if a is axis else a for a in value.type.axes)
+            raw = ir.Value(s.tensor.name, ir.TileType(U8, axes))
+            self.out.append(ir.Rename(s.span, raw, value, axis, pair))
+            self.out.append(replace(s, tensor=tensor, index=index, value=raw))
+            return
+        low = make("bitand", make.cast(Part(make, value), I32), 15)
+        both = make.cast(low * 17, U8).operand
+        self.out.append(replace(s, tensor=tensor, index=index, value=both))
 
     def raw(self, s: ir.Stmt, operand: ir.Operand, dtype: DType) -> Scalar:
         """Return a number in the form that it has in memory."""
@@ -335,6 +419,12 @@ def carried(scalar: Scalar) -> Scalar:
             return Literal(int(number.astype(np.int64).astype(np.int32)[0]), I32)
         return Literal(float(number[0]) if kind.is_float else int(number[0]), kind)
     return apply("wrap" if dtype is U32 else "cast", scalar, dtype=kind)
+
+
+def _twice(value: int, kind: DType) -> int:
+    """Return the byte that has the same element of 4 bits twice."""
+    byte = (value & 15) * 17
+    return byte - 256 if kind.is_signed and byte > 127 else byte
 
 
 # ---- ops ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.integers import power
 from tiledsl.npu.lanes import Lanes, is_known, is_plain
 from tiledsl.npu.memory import load, ready, store
+from tiledsl.npu.packed import rename
 from tiledsl.npu.partition import may_stay_empty
 from tiledsl.npu.place import place
 from tiledsl.npu.random import random
@@ -453,6 +454,8 @@ class Core:
                 tile = self.tiles[value] = self.destination(statement, value, [])
                 seed, offset = self.source(statement.seed), self.source(statement.offset)
                 random(frame, seed, offset, function, tile)
+            case ir.Rename(result=value, operand=operand):
+                self.tiles[value] = rename(frame, statement, self.tiles[operand])
             case ir.Declare(var=var, value=initial):
                 self.vars[var] = frame.tile(var.name, var.type.axes, var.type.dtype)
                 self.assign(var, initial)

@@ -201,6 +201,9 @@ class Frame:
             return prod(map(self.limit, self.members[axis]))
         if axis in self.flexible:
             return self.flexible[axis].most
+        pair = paired(axis)
+        if pair is not None:
+            return -(-self.limit(pair) // 2)
         limit = limit_of(axis, self.tiles)
         if limit is None:
             raise self.cannot(axis.span, f"the span `{axis.name}` has no bound at compile time")
@@ -268,6 +271,13 @@ class Frame:
         if axis in self.local:
             return
         self.local[axis] = self.axis_name(axis.name)
+        pair = paired(axis)
+        if pair is not None:  # rows of bytes half as far apart as those of elements
+            name = self.local[axis]
+            self.let(f"{name}_start", apply("floordiv", self.start(pair), integer(2)))
+            self.let(f"{name}_size", ceil_div(self.size(pair), 2))
+            self.let(f"{name}_pitch", apply("floordiv", self.pitch(pair), integer(2)))
+            return
         if (
             axis.source is not None
             and axis.lo == Start(axis.source)
@@ -514,6 +524,13 @@ class Frame:
             offset = add(offset, mul(at, stride))
             stride = mul(stride, self.scalar(dim))
         return offset, strides
+
+
+def paired(axis: Axis) -> Axis | None:
+    """Return the range whose elements lie two by two along ``axis``, if they do."""
+    if axis.source is None or axis.lo != apply("floordiv", Start(axis.source), integer(2)):
+        return None
+    return axis.source
 
 
 def identifier(name: str) -> str:

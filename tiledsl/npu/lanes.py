@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
-from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.frame import Frame, Tile, paired
 from tiledsl.npu.memory import fill
 from tiledsl.npu.scalar_unit import lane, over, read
 from tiledsl.npu.vector import Vectors, as_type
@@ -131,8 +131,8 @@ def _steps(
         match defined[operand]:
             case ir.Positions():
                 parts = []
-            case ir.Rename(operand=inner):
-                parts = [inner]
+            case ir.Rename(operand=inner, old=old, new=new) if paired(old) is None:
+                parts = [inner] if paired(new) is None else None
             case ir.Compute(op=op, operands=operands, result=result):
                 if op.name in _SCALAR_OPS and not result.type.dtype.is_float:
                     parts = list(operands)

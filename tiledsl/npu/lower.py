@@ -10,6 +10,7 @@ from tiledsl.npu.core import Core, Lowering, Room
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.frame import Frame
 from tiledsl.npu.handover import SLOTS, Channel, matrix_axes, sides
+from tiledsl.npu.packed import in_bytes
 from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.npu.stages import Stages, find_stages
@@ -82,7 +83,8 @@ def _program(cores: list[Core]) -> npu.Program:
     shared, shape = cores[0].shared, cores[0].shared.shape
     kernel = shape.kernel
     return npu.Program(
-        name=kernel.name, chip=shape.chip.name, tensors=(*kernel.tensors, *kernel.tables),
+        name=kernel.name, chip=shape.chip.name,
+        tensors=(*map(in_bytes, kernel.tensors), *kernel.tables),
         scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims,
         programs=cores[0].programs, cores=tuple(programs),
         workspaces=tuple(c.place for c in shared.channels.values()),

@@ -106,6 +106,11 @@ def _transposable(frame: Frame, axes: tuple[Axis, ...]) -> int:
     return (-(-frame.limit(axes[0]) // 16) * 16) * (-(-frame.limit(axes[1]) // unit) * unit)
 
 
+def turned(frame: Frame, tile: Tile, order: tuple[Axis, ...]) -> Tile:
+    """Return ``tile`` with its two axes exchanged, whatever room it has."""
+    return _transposed(frame, _roomy(frame, tile), order)
+
+
 def _transposed(frame: Frame, tile: Tile, order: tuple[Axis, ...]) -> Tile:
     """Return ``tile`` with its two axes exchanged."""
     _plane(frame, order)
@@ -161,8 +166,8 @@ def _copy_in(
         ref, count = tile.ref, frame.extent(axes)
         if tile.dtype.size == 8:  # no instruction fills these: as words of 32 bits
             ref, count = replace(ref, dtype=DType.I32), mul(count, integer(2))
-        zeros = npu.Fill(ref, as_type(ZERO, ref.dtype), count, span=frame.span)
-        vectors.emit(npu.If(tail, (zeros,)))
+        zeros = fill(frame, ref, as_type(ZERO, RAW.get(ref.dtype, ref.dtype)), count)
+        vectors.emit(npu.If(tail, (replace(zeros, span=frame.span),)))
     shape = tuple(frame.size(axis) for axis in axes[:-1])
     apart = tuple(strides[axis] for axis in axes[:-1])
     rows = tuple(frame.extent(axes[i + 1 :]) for i in range(len(axes) - 1))

@@ -9,6 +9,7 @@ from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
 from tiledsl.npu.carriers import carry
 from tiledsl.npu.errors import NotOnTarget
+from tiledsl.npu.frame import paired
 from tiledsl.npu.lifting import lift
 from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
@@ -92,15 +93,10 @@ def axes_of(scalar: Scalar) -> set[Axis]:
 
 def _storable(kernel: ir.Kernel, chip: Chip) -> None:
     """Reject element types and stores that the chip does not have."""
-    for tensor in kernel.tensors:
+    for tensor in kernel.tables:
         if tensor.dtype.bits < 8:
-            what = f"tensors of `{tensor.dtype}`"
-            raise CompileError([NotOnTarget(tensor.span, chip.name, what, "pack two in a u8")])
-    for s in ir.statements(kernel.body):
-        for value in ir.results(s):
-            if value.type.dtype.bits < 8:
-                what = f"tiles of `{value.type.dtype}`"
-                raise CompileError([NotOnTarget(s.span, chip.name, what, "use i8 or u8")])
+            what = f"a table of `{tensor.dtype}`"
+            raise CompileError([NotOnTarget(tensor.span, chip.name, what, "use i8 or u8")])
     if chip.separate:
         return
     for tensor in kernel.tensors:
@@ -171,6 +167,8 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
             granule = max(granule, 16)
         stored = isinstance(s, ir.Load)
+        if isinstance(s, ir.Rename) and (paired(s.old) or paired(s.new)):
+            granule = max(granule, 64)  # half a row of bytes is whole blocks
         if isinstance(s, ir.Scan | ir.Sort) or (isinstance(s, ir.Reduce) and _turned(s)):
             granule = max(granule, 16)
         kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]

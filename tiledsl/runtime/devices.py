@@ -11,6 +11,7 @@ from tiledsl.ops.registry import Array
 from tiledsl.runtime.errors import ArgumentError, DeviceError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.launch import Launch
+from tiledsl.runtime.packing import packed
 
 if TYPE_CHECKING:
     from tiledsl.gpu.program import Program as GpuProgram
@@ -83,11 +84,11 @@ def run_on(
     hazards: bool = False,
 ) -> Run:
     """Run on the arrays of ``launch``, in place."""
-    arrays = launch.arrays | tables_of(compiled.kernel)
-    job = Job(
-        compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), hazards=hazards
-    )
-    return _RUNNERS[device](job)
+    with packed(compiled.kernel, launch.arrays | tables_of(compiled.kernel)) as arrays:
+        job = Job(
+            compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), hazards=hazards
+        )
+        return _RUNNERS[device](job)
 
 
 def tables_of(kernel: Kernel) -> dict[str, Array]:
