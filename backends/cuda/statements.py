@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from tiledsl import scalar as sc
-from tiledsl.backends.cuda.words import STORAGE, Words, number, value_type
+from tiledsl.backends.cuda.words import HELD, Words, number, value_type
 from tiledsl.gpu.program import (
     PANEL_COL,
     PANEL_ROW,
@@ -425,7 +425,7 @@ class Writer:
         first = words.offset(statement.tensor, statement.first)
         ends = f"{words.plain(statement.rows)}, {words.plain(statement.cols)}"
         self.line(
-            f"tdsl::copy_panel<{sizes}, {STORAGE[buffer.dtype]}>"
+            f"tdsl::copy_panel<{sizes}, {HELD[buffer.dtype]}>"
             f"({buffer.name}, {name}, {first}, {stride}, {ends});"
         )
 
@@ -433,7 +433,7 @@ class Writer:
         a, b = statement.a, statement.b
         flags = f"{_bool(statement.a_by_depth)}, {_bool(statement.b_by_depth)}"
         depth, cols = self.words.plain(statement.depth), self.words.plain(statement.cols)
-        kind = STORAGE[a.dtype]
+        kind = HELD[a.dtype]
         self.line(
             f"tdsl::multiply<{flags}, {a.pitch}, {b.pitch}, {kind}>"
             f"({statement.fragment.name}, {a.name}, {b.name}, {depth}, {cols});"
@@ -476,8 +476,12 @@ class Writer:
                     self.line(f"{fragment.name}(i_, j_) = {plain(value)};")
                 case Write(tensor=tensor, index=index, value=value, atomic=atomic, guards=guards):
                     tests = self.words.tests(tensor, index, guards)
-                    at = f"{self.words.tensors[tensor][0]}[{self.words.offset(tensor, index)}]"
                     test = f"if ({' && '.join(tests)}) " if tests else ""
+                    if tensor.dtype.bits < 8:
+                        where = self.words.half_byte(tensor, index)
+                        self.line(f"{test}tdsl::set_half_byte({where}, {plain(value)});")
+                        continue
+                    at = f"{self.words.tensors[tensor][0]}[{self.words.offset(tensor, index)}]"
                     if atomic:
                         self.line(f"{test}tdsl::atomic_{atomic}({at}, {plain(value)});")
                     else:

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from tiledsl import scalar as sc
 from tiledsl.backends.cuda.statements import Writer, comment, loop
-from tiledsl.backends.cuda.words import STORAGE, Words, number, value_type
+from tiledsl.backends.cuda.words import HELD, STORAGE, STORED, Words, number, value_type
 from tiledsl.gpu.program import (
     FmaLayout,
     GridRange,
@@ -120,7 +120,7 @@ def view(program: Program) -> KernelView:
         dims=dims,
         tables=tuple(_table(t) for t in program.tables),
         buffers=tuple(
-            BufferView(b.name, STORAGE[b.dtype], b.offset, b.count, comment(b.note))
+            BufferView(b.name, HELD[b.dtype], b.offset, b.count, comment(b.note))
             for b in sorted(program.buffers, key=lambda b: (b.offset, b.name))
         ),
         aliases=tuple(AliasView(name, _layout_type(*key)) for key, name in writer.layouts.items()),
@@ -131,9 +131,12 @@ def view(program: Program) -> KernelView:
 
 
 def _tensor(param: TensorParam, words: Words) -> ParamView:
-    tensor, kind = param.tensor, STORAGE[param.tensor.dtype]
+    tensor, kind = param.tensor, STORED[param.tensor.dtype]
     access = "In" if not param.written else "InOut" if param.read else "Out"
-    count = " * ".join(f"int64_t({words.plain(s)})" for s in param.shape) or "1"
+    sizes = [words.plain(s) for s in param.shape]
+    if tensor.dtype.bits < 8:  # two elements to a byte
+        sizes[-1] = f"({words.text(param.shape[-1])} + 1) / 2"
+    count = " * ".join(f"int64_t({s})" for s in sizes) or "1"
     taken = "out" if param.written else "in"
     c_type = "void" if kind.startswith("tdsl::") else _C_TYPES.get(kind, kind)
     shape = ", ".join(map(sc.show, tensor.shape))

@@ -18,7 +18,11 @@ STORAGE = {
     DType.I64: "int64_t", DType.U8: "uint8_t", DType.U16: "uint16_t", DType.U32: "uint32_t",
     DType.F16: "tdsl::f16", DType.BF16: "tdsl::bf16", DType.F32: "float", DType.F64: "double",
     DType.F8E4M3: "tdsl::f8e4m3", DType.F8E5M2: "tdsl::f8e5m2",
+    DType.I4: "tdsl::i4", DType.U4: "tdsl::u4",
 }  # fmt: skip
+# An element in shared memory, and in a tensor, where integers of 4 bits lie two to a byte.
+HELD = STORAGE | {DType.I4: "int8_t", DType.U4: "uint8_t"}
+STORED = STORAGE | {DType.I4: "uint8_t", DType.U4: "uint8_t"}
 _NARROW_FLOATS = (DType.F16, DType.BF16, DType.F8E4M3, DType.F8E5M2)
 _FLOAT_CALL = re.compile(r"\b(\w+)f\(")
 _FLOAT_NUMBER = re.compile(r"(\d\.\d+)f\b")
@@ -26,7 +30,7 @@ _FLOAT_NUMBER = re.compile(r"(\d\.\d+)f\b")
 
 def value_type(dtype: DType) -> str:
     """Return the type of a register that holds a value of ``dtype``."""
-    return "float" if dtype in _NARROW_FLOATS else STORAGE[dtype]
+    return "float" if dtype in _NARROW_FLOATS else HELD[dtype]
 
 
 def number(value: int | float | bool, dtype: DType) -> str:
@@ -44,7 +48,7 @@ def number(value: int | float | bool, dtype: DType) -> str:
         case DType.I64:
             return f"int64_t({whole}ll)" if whole > -(2**63) else "int64_t(1ull << 63)"
         case _:
-            return f"{STORAGE[dtype]}({whole})"
+            return f"{HELD[dtype]}({whole})"
 
 
 def _float(value: int | float | bool, dtype: DType) -> str:
@@ -97,7 +101,10 @@ class Words:
     ) -> str:
         """Return the element of a tensor, or the default outside it."""
         name = self.tensors[tensor][0]
-        element = f"{name}[{self.offset(tensor, index)}]"
+        if tensor.dtype.bits < 8:
+            element = f"tdsl::half_byte<{STORAGE[tensor.dtype]}>({self.half_byte(tensor, index)})"
+        else:
+            element = f"{name}[{self.offset(tensor, index)}]"
         tests = self.tests(tensor, index, guards)
         if not tests:
             return element
@@ -115,9 +122,19 @@ class Words:
             if guarded
         ]
 
+    def half_byte(self, tensor: Tensor, index: tuple[Scalar, ...]) -> str:
+        """Return tensor, first byte of the row and place in it of an element of 4 bits."""
+        name, shape = self.tensors[tensor]
+        row = self._linear(index[:-1], shape[:-1])
+        if row != "0":
+            row = f"int64_t({row}) * (({self.text(shape[-1])} + 1) / 2)"
+        return f"{name}, {row}, {self.plain(index[-1])}"
+
     def offset(self, tensor: Tensor, index: tuple[Scalar, ...]) -> str:
         """Return where an element is, row by row; in 64 bits where sizes are multiplied."""
-        shape = self.tensors[tensor][1]
+        return self._linear(index, self.tensors[tensor][1])
+
+    def _linear(self, index: tuple[Scalar, ...], shape: tuple[Scalar, ...]) -> str:
         total, wide = "0", False
         for i, size in zip(index, shape, strict=True):
             if total == "0":
@@ -171,8 +188,8 @@ def _same_type(word: str, scalar: Scalar, dtype: DType) -> str:
         return word
     if dtype in _NARROW_FLOATS:
         return f"float({word})" if isinstance(scalar, sc.Element) else word
-    small = dtype in (DType.I8, DType.I16, DType.U8, DType.U16)
-    return f"{STORAGE[dtype]}({word})" if small else word
+    small = dtype.is_integer and dtype.bits < 32
+    return f"{HELD[dtype]}({word})" if small else word
 
 
 def _wrapped(word: str) -> bool:

@@ -116,12 +116,13 @@ class _Lowering:
         return program, optional
 
     def _reject_types(self) -> None:
-        for tensor in (*self.kernel.tensors, *self.kernel.tables):
+        for tensor in self.kernel.tables:
             if tensor.dtype.bits < 8:
-                self.frame.fail(
-                    tensor.span or self.kernel.span, f"tensors of `{tensor.dtype}`",
-                    "pack two to a byte of `u8` and take them apart by `>>` and `&`",
-                )  # fmt: skip
+                span = tensor.span or self.kernel.span
+                self.frame.fail(span, f"a table of `{tensor.dtype}`", "use i8 or u8")
+        for s in ir.statements(self.kernel.body):
+            if isinstance(s, ir.Store) and s.atomic and s.tensor.dtype.bits < 8:
+                self.frame.fail(s.span, f"an `atomic` store of {s.tensor.dtype}")
 
     def _tensor(self, tensor: Tensor) -> TensorParam:
         read = any(

@@ -75,7 +75,7 @@ class Buffer:
     @property
     def bytes(self) -> int:
         """Bytes taken."""
-        return self.count * self.dtype.size
+        return self.count * max(1, self.dtype.bits // 8)
 
     def __repr__(self) -> str:
         return self.name

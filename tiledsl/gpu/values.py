@@ -231,7 +231,7 @@ def _stage(
     buffer = frame.buffer(f"{wish_for(frame, value)}_panel", dtype, (rows, cols), note, span)
     buffer.pitch = pitch
     copied = _copy(frame, value, (depth, across) if by_depth else (across, depth), local, by_depth)
-    if copied is not None and dtype is value.type.dtype:
+    if copied is not None and dtype is value.type.dtype and dtype.bits >= 8:
         frame.out.append(CopyPanel(span, buffer, *copied))
         return buffer, by_depth
     lanes = Lanes(frame)

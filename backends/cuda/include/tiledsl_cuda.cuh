@@ -120,6 +120,20 @@ struct f8e5m2 {
   }
 };
 
+// Integers of 4 bits: registers and shared memory have a byte for each, tensors one for two.
+struct i4 {
+  int8_t value;
+  i4() = default;
+  TDSL_MEMBER i4(int x) : value(int8_t(((x & 15) ^ 8) - 8)) {}
+  TDSL_MEMBER operator int8_t() const { return value; }
+};
+struct u4 {
+  uint8_t value;
+  u4() = default;
+  TDSL_MEMBER u4(int x) : value(uint8_t(x & 15)) {}
+  TDSL_MEMBER operator uint8_t() const { return value; }
+};
+
 // What a register holds of a type; whether its numbers are floats; the largest where casts saturate.
 template <class T> struct Type {
   using Value = T;
@@ -136,6 +150,8 @@ template <> struct Type<float> : Float<float> {};
 template <> struct Type<double> : Float<double> {};
 template <> struct Type<f8e4m3> : Float<float> { static constexpr float top = 448.0f; };
 template <> struct Type<f8e5m2> : Float<float> { static constexpr float top = 57344.0f; };
+template <> struct Type<i4> { using Value = int8_t; static constexpr bool floats = false; };
+template <> struct Type<u4> { using Value = uint8_t; static constexpr bool floats = false; };
 template <class T> using Value = typename Type<T>::Value;
 
 template <class A, class B> constexpr bool same = false;
@@ -151,6 +167,9 @@ template <class T> struct Integer {
   static constexpr int64_t low = is_signed ? -(int64_t(1) << (bits - 1)) * 2 : 0;
   static constexpr int64_t high = (((int64_t(1) << (bits - 1)) - 1) << 1) + 1;
 };
+
+template <> struct Integer<i4> { static constexpr int64_t low = -8, high = 7; };
+template <> struct Integer<u4> { static constexpr int64_t low = 0, high = 15; };
 
 // Cast: floats round to nearest even; integers saturate, a fraction is dropped, NaN gives 0.
 template <class T, class S> TDSL_BOTH Value<T> cast(S x) {
@@ -180,13 +199,16 @@ template <class T, class S> TDSL_BOTH Value<T> cast(S x) {
 }
 
 // Cast to an integer by dropping high bits.
-template <class T, class S> TDSL_BOTH T wrap(S x) {
+template <class T, class S> TDSL_BOTH Value<T> wrap(S x) {
   if constexpr (Type<S>::floats) return T(cast<int64_t>(x));
   else return T(x);
 }
 
 // The same bits as another type; `x` in the form in which memory holds it.
-template <class T, class S> TDSL_BOTH Value<T> bitcast(S x) { return Value<T>(bits_as<T>(x)); }
+template <class T, class S> TDSL_BOTH Value<T> bitcast(S x) {
+  if constexpr (same<T, i4> || same<T, u4>) return T(x);
+  else return Value<T>(bits_as<T>(x));
+}
 
 // ---- arithmetic ---------------------------------------------------------------------------------
 
@@ -298,6 +320,24 @@ template <class T> TDSL_DEVICE T* shared(unsigned char* memory, int offset, int,
   return reinterpret_cast<T*>(memory + offset);
 }
 #endif
+
+// An element of 4 bits of a row that begins at byte `row`; the first of two is in the low half.
+template <class T, class P> TDSL_DEVICE Value<T> half_byte(const P& bytes, int64_t row, int at) {
+  return T(bytes[row + at / 2] >> (at % 2 * 4));
+}
+// Other threads may change the other half of the byte.
+template <class P> TDSL_DEVICE void set_half_byte(const P& bytes, int64_t row, int at, int x) {
+#if defined(TDSL_HOST)
+  uint8_t& byte = bytes[row + at / 2];
+  byte = uint8_t((byte & ~(15 << at % 2 * 4)) | (x & 15) << at % 2 * 4);
+#else
+  const uintptr_t byte = reinterpret_cast<uintptr_t>(bytes + row + at / 2);
+  unsigned* const word = reinterpret_cast<unsigned*>(byte & ~uintptr_t(3));
+  const int place = int(byte & 3) * 8 + at % 2 * 4;
+  atomicAnd(word, ~(15u << place));
+  atomicOr(word, unsigned(x & 15) << place);
+#endif
+}
 
 // ---- atomic updates -----------------------------------------------------------------------------
 
