@@ -284,7 +284,7 @@ kernel spanin(x: f32[N], y0: f32[N]) -> (y: f32[N], w: f32[N], q: f32[N]):
     span j in i
     v: f32[i, j] = where(j <= i, x[j] * x[i], 0)
     y[i] = sum(v over j)
-    w[i] = sum(where(j < i, rename(cumsum(x[i] over i), i -> j), 1) over j)
+    w[i] = sum(where(j < i, rename(2 * x[i], i -> j), 1) over j)
     var t: f32[i] = y0[i]
     for r in 3:
         t = sum(where(j <= i, rename(t, i -> j), 0.25) over j)

@@ -14,6 +14,7 @@ from tiledsl.check.prove_facts import Facts, Scope
 from tiledsl.check.prove_launch import launch_scope
 from tiledsl.check.prove_terms import Frame
 from tiledsl.check.races import races
+from tiledsl.check.tile_parts import partial_results
 from tiledsl.diagnostics import Diagnostic
 
 
@@ -23,7 +24,8 @@ def prove(kernel: ir.Kernel) -> tuple[ir.Kernel, list[Diagnostic]]:
     Diagnostics with severity ``warning`` are among those returned.
     """
     bounds, body, launch = _walked(kernel)
-    for found in races(bounds.frame, launch, bounds.accesses):
+    met = list(races(bounds.frame, launch, bounds.accesses))
+    for found in met or partial_results(kernel.body):  # one mistake often makes both
         bounds.report.add(found)
     written = {a.tensor for a in bounds.accesses if a.kind != "read"}
     for tensor in kernel.outputs:

@@ -96,3 +96,36 @@ class StepMismatch(Finding):
     def reasons(self) -> tuple[tuple[Span | None, str], ...]:
         """Point at the parameter."""
         return ((self.first, f"`{self.param}` is declared here"),)
+
+
+@dataclass(frozen=True)
+class OneTileOnly(Finding):
+    """A fold over one tile of the grid whose result is stored: it would hang on a tile size."""
+
+    code: ClassVar[str] = "R305"
+    range: str
+    size: str
+    first: Span = field(compare=False)
+
+    @property
+    def message(self) -> str:
+        """Say what it is folded over, and on what the result hangs."""
+        return (
+            f"over `{self.range}` means over one tile of it here: what is stored would hang on the "
+            f"tile size `{self.size}`"
+        )
+
+    @property
+    def reasons(self) -> tuple[tuple[Span | None, str], ...]:
+        """Point at the grid."""
+        return ((self.first, f"each program has one tile of `{self.range}`"),)
+
+    @property
+    def help(self) -> str | None:
+        """Tell of the three ways to have all of it."""
+        name = self.range
+        return (
+            f"to fold all of it, take `{name}` out of the grid (`for {name} in ...`, or "
+            f"`span {name} in ...`) or add the tiles up: `atomic y[...] += ...`; to fold blocks of "
+            "a fixed length, write it: `by 32`"
+        )
