@@ -507,7 +507,7 @@ class Core:
         most = 1 if self.unified else MOST_APART
         if not is_window(statement, self.shared.shape.kernel.facts, most):
             return False
-        if natural != order and (len(order) != 2 or apart(statement) > 1):
+        if natural[-1:] != order[-1:] and (len(order) != 2 or apart(statement) > 1):
             return False
         if self.unified and may_shift(statement):
             return False

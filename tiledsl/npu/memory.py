@@ -33,7 +33,7 @@ def load(frame: Frame, statement: ir.Load, name: str) -> Tile:
     Of a window what is inside its tensor is copied, the rest is the default.
     """
     offset, strides = frame.address(statement.tensor, statement.index)
-    natural = _natural(statement.index)
+    natural = _natural(statement.index, frame)
     dtype = statement.result.type.dtype
     stored = DType.U8 if dtype is DType.BOOL else statement.tensor.dtype
     order = frame.order(natural)
@@ -75,12 +75,13 @@ def share(frame: Frame, strides: dict[Axis, Scalar]) -> Scalar:
     return mul(skipped, strides[frame.split])
 
 
-def _natural(index: tuple[ir.Index, ...]) -> tuple[Axis, ...]:
-    """Return the axes in the order of the tensor's dims."""
+def _natural(index: tuple[ir.Index, ...], frame: Frame) -> tuple[Axis, ...]:
+    """Return the axes in the order of the tensor's dims; in the tile's where rows are the same."""
     found: dict[Axis, None] = {}
     for position in index:
         found.update(dict.fromkeys(axis for axis, _ in position.terms))
-    return tuple(found)
+    natural, order = tuple(found), frame.order(tuple(found))
+    return order if natural[-1:] == order[-1:] else natural
 
 
 def _landing(frame: Frame, name: str, natural: tuple[Axis, ...], dtype: DType) -> Tile:
@@ -263,7 +264,7 @@ def fill(frame: Frame, row: npu.Ref, value: Scalar, count: Scalar) -> npu.Step:
 def store(frame: Frame, statement: ir.Store, value: Tile | Scalar) -> None:
     """Emit the copy of ``value`` to global memory, broadcast along axes that it lacks."""
     offset, strides = frame.address(statement.tensor, statement.index)
-    natural = _natural(statement.index)
+    natural = _natural(statement.index, frame)
     order = frame.order(natural)
     tile = ready(frame, statement, value, order)
     if order != natural:

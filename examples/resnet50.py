@@ -1,0 +1,449 @@
+"""Every distinct layer of ResNet-50, fused and separate: `python examples/resnet50.py`.
+
+Each layer runs in the simulator at its true shape (a batch of 1, images of 224 x 224, f16), in
+both layouts (NHWC, NCHW), and is compared with a model in NumPy: windows side by side, times the
+weights, in f32. A convolution runs as one kernel with the batch normalisation and relu (and the
+residual) behind it, and as one kernel for each. Tile sizes are the best of a few, by the cycle
+model.
+
+`--layer conv3` takes the layers whose names begin so, `--layout nhwc` one layout, `--small` images
+of 32 x 32; `-o FILE` writes the tables as Markdown.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tables import Cell, Page
+
+import tiledsl
+from tiledsl.runtime.profile import Setting, profile
+
+HERE = Path(__file__).parent
+CHIP = "ascend910b3"
+EPS = 1e-5
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer: ``high`` x ``high`` pixels of ``ins`` channels to ``outs`` channels.
+
+    ``kind``: conv, with ``taps`` x ``taps`` weights; else one kernel by itself. ``residual``: it is
+    added before the relu.
+    """
+
+    name: str
+    kind: str
+    high: int
+    ins: int
+    outs: int
+    taps: int = 1
+    stride: int = 1
+    act: bool = True
+    residual: bool = False
+
+    @property
+    def pad(self) -> int:
+        """Pixels around the image."""
+        return self.taps // 2
+
+    @property
+    def out_high(self) -> int:
+        """Rows, and columns, of the result."""
+        return (self.high + 2 * self.pad - self.taps) // self.stride + 1
+
+    @property
+    def macs(self) -> int:
+        """Products of the convolution."""
+        return self.out_high**2 * self.outs * self.ins * self.taps**2
+
+    def what(self) -> str:
+        """Return the layer in words."""
+        step = f" s{self.stride}" if self.stride > 1 else ""
+        match self.kind:
+            case "conv":
+                tail = ", bn" + ", add" * self.residual + ", relu" * self.act
+                return f"{self.taps}x{self.taps}{step} {self.ins}→{self.outs}{tail}"
+            case "maxpool":
+                return f"max {self.taps}x{self.taps}{step}"
+            case "mean":
+                return "mean of all pixels"
+            case "linear":
+                return f"{self.ins}→{self.outs}"
+            case _:
+                return self.kind
+
+
+@dataclass(slots=True)
+class Cost:
+    """What some launches took, and how far off the last output is."""
+
+    launches: int = 0
+    moved: int = 0
+    cycles: int = 0
+    error: float = 0.0
+
+
+@dataclass(slots=True)
+class Bench:
+    """Runs kernels: how, and what it has cost by kernel and shape."""
+
+    device: str = "sim"
+    hazards: bool = False
+    tune: bool = True
+    costs: dict[tuple[str, str], Cost] = field(default_factory=dict)
+    tiles: dict[tuple[Any, ...], dict[str, int]] = field(default_factory=dict)
+
+    def run(self, cost: Cost, name: str, given: Mapping[str, object]) -> Array:
+        """Run a kernel and add to ``cost`` what it took; return its output."""
+        kernel, names = kernel_of(name)
+        given = {names.get(k, k): v for k, v in given.items() if v is not None}
+        tiles = self.best(name, kernel, given) if self.tune else {}
+        found = kernel.run(
+            given, device=self.device, chip=CHIP if self.device != "cuda-host" else None,
+            tiles=tiles, hazards=self.hazards,
+        )  # fmt: skip
+        cost.launches += found.launches
+        cost.moved += found.moved or 0
+        cost.cycles += found.cycles or 0
+        (out,) = found.outputs.values()
+        return out
+
+    def best(
+        self, name: str, kernel: tiledsl.Kernel, given: Mapping[str, object]
+    ) -> dict[str, int]:
+        """Return the tile sizes that take the fewest cycles, of a few that suit the shapes."""
+        shapes = tuple((k, v.shape if isinstance(v, np.ndarray) else v) for k, v in given.items())
+        key = kernel.name, shapes
+        if key not in self.tiles:
+            counts: list[tuple[float, dict[str, int]]] = []
+            for tiles in candidates(name, given):
+                try:
+                    found = profile(kernel, given, Setting(CHIP, tiles), {}, {}, trials=False)
+                except tiledsl.CompileError:  # no room for these
+                    continue
+                counts.append((found.cycles, tiles))
+            self.tiles[key] = min(counts, key=lambda c: c[0])[1] if counts else {}
+        return self.tiles[key]
+
+
+# Layers that the library has, and what their parameters are called there.
+LIBRARY = {
+    "pointwise_nhwc": ("std:gemm", "matmul", {"x": "a", "w": "b"}),
+    "batch_norm_nchw": ("std:norm", "batch_norm_infer", {"gamma": "w", "beta": "b"}),
+    "maxpool_nchw": ("std:conv", "maxpool2d", {}),
+}
+
+
+@cache
+def kernel_of(name: str) -> tuple[tiledsl.Kernel, Mapping[str, str]]:
+    """Return the kernel of a layer, and other names of its parameters."""
+    if name not in LIBRARY:
+        return tiledsl.load(HERE / "models" / "resnet50.tile")[name], {}
+    file, kernel, names = LIBRARY[name]
+    return tiledsl.load(file)[kernel], names
+
+
+# ---- the layers ---------------------------------------------------------------------------------
+
+
+def layers(image: int = 224) -> list[Layer]:
+    """Return every distinct layer of ResNet-50 (v1.5: the 3 x 3 convolutions have the strides)."""
+    high = image // 4
+    found = [
+        Layer("conv1", "conv", image, 3, 64, 7, 2),
+        Layer("pool1", "maxpool", image // 2, 64, 64, 3, 2),
+    ]
+    ins = 64
+    for number, width in ((2, 64), (3, 128), (4, 256), (5, 512)):
+        outs, stage, stride = 4 * width, f"conv{number}", 1 if number == 2 else 2
+        small = high // stride
+        found += [
+            Layer(f"{stage}.first.reduce", "conv", high, ins, width),
+            Layer(f"{stage}.first.3x3", "conv", high, width, width, 3, stride),
+            Layer(f"{stage}.expand", "conv", small, width, outs, residual=True),
+            Layer(f"{stage}.shortcut", "conv", high, ins, outs, 1, stride, act=False),
+            Layer(f"{stage}.reduce", "conv", small, outs, width),
+            Layer(f"{stage}.3x3", "conv", small, width, width, 3),
+        ]
+        ins, high = outs, small
+    found = [x for x in found if x.name != "conv2.3x3"]  # as its first
+    return [*found, Layer("pool5", "mean", high, ins, ins), Layer("fc", "linear", 1, ins, 1000)]
+
+
+def run_layer(bench: Bench, layer: Layer, layout: str) -> tuple[Cost, Cost | None]:
+    """Run a layer fused and separate; a layer of one kernel has no other form."""
+    draw = np.random.default_rng(len(layer.name) + layer.ins)
+    x = draw.normal(size=(1, layer.high, layer.high, layer.ins)).astype(np.float16)
+    match layer.kind:
+        case "conv":
+            return run_conv(bench, layer, layout, x, draw)
+        case "maxpool":
+            want = np.max(windows(x, layer, -np.inf), axis=3)
+            numbers = {"k": layer.taps, "stride": layer.stride, "pad": layer.pad}
+            return one(bench, layer, layout, f"maxpool_{layout}", x, numbers, want), None
+        case "mean":
+            want = x.astype(np.float32).mean(axis=(1, 2))
+            return one(bench, layer, layout, f"mean_{layout}", x, {}, want), None
+        case _:
+            w = (draw.normal(size=(layer.outs, layer.ins)) / layer.ins**0.5).astype(np.float16)
+            b = draw.normal(size=layer.outs).astype(np.float16)
+            flat = x.reshape(1, layer.ins)
+            want = flat.astype(np.float32) @ w.T.astype(np.float32) + b
+            return one(bench, layer, "", "linear", flat, {"w": w, "b": b}, want), None
+
+
+def one(
+    bench: Bench, layer: Layer, layout: str, name: str, x: Array, others: Mapping[str, object],
+    want: Array,
+) -> Cost:  # fmt: skip
+    """Run one kernel on ``x``, and compare."""
+    cost = Cost()
+    got = bench.run(cost, name, {"x": turned(x, layout), **others})
+    cost.error = off(got, turned(want, layout))
+    return cost
+
+
+def run_conv(
+    bench: Bench, layer: Layer, layout: str, x: Array, draw: np.random.Generator
+) -> tuple[Cost, Cost]:
+    """Run a convolution with what follows it, in one kernel and in one for each."""
+    taps, outs = layer.taps, layer.outs
+    scale = (taps * taps * layer.ins) ** -0.5
+    w = (draw.normal(size=(taps, taps, layer.ins, outs)) * scale).astype(np.float16)
+    norm: dict[str, Any] = {
+        "mean": draw.normal(0, 0.1, outs).astype(np.float32),
+        "variance": draw.uniform(0.5, 2, outs).astype(np.float32),
+        "gamma": draw.uniform(0.5, 1.5, outs).astype(np.float32),
+        "beta": draw.normal(0, 0.1, outs).astype(np.float32),
+        "eps": EPS,
+    }
+    shape = (1, layer.out_high, layer.out_high, outs)
+    residual = draw.normal(size=shape).astype(np.float16) if layer.residual else None
+    want = model(x, w, norm, residual, layer)
+    last = None if residual is None else turned(residual, layout)
+    fused, apart = Cost(), Cost()
+    got = conv(bench, fused, layer, layout, x, w, {**norm, "act": layer.act}, last)
+    fused.error = off(got, turned(want, layout))
+    y = conv(bench, apart, layer, layout, x, w, None, None)
+    y = bench.run(apart, f"batch_norm_{layout}", {"x": y, **norm})
+    if layer.act:
+        y = bench.run(apart, "activate", {"x": y, "residual": last})
+    apart.error = off(y, turned(want, layout))
+    return fused, apart
+
+
+def conv(
+    bench: Bench, cost: Cost, layer: Layer, layout: str, x: Array, w: Array,
+    norm: Mapping[str, object] | None, residual: Array | None,
+) -> Array:  # fmt: skip
+    """Run a convolution, alone or with what follows it."""
+    x, bn = turned(x, layout), "" if norm is None else "_bn"
+    more = dict(norm or {})
+    if layer.taps == 1 and layer.stride == 1:
+        weights = w[0, 0] if layout == "nhwc" else np.ascontiguousarray(w[0, 0].T)
+        given = {"w": weights, **more}
+        if layout == "nhwc":  # pixels are rows
+            given["x"] = x.reshape(-1, layer.ins)
+            given["residual"] = None if residual is None else residual.reshape(-1, layer.outs)
+        else:
+            given |= {"x": x, "residual": residual}
+        y = bench.run(cost, f"pointwise{bn}_{layout}", given)
+        return y.reshape(1, layer.high, layer.high, layer.outs) if layout == "nhwc" else y
+    taps: dict[str, object] = {"stride": layer.stride, "pad": layer.pad}
+    if layer.ins == 3:
+        x, w = blocks(bench, cost, layout, x), by_blocks(w)
+        taps = {"stride": 1, "pad": 2, "trim": 1}
+    weights = w if layout == "nhwc" else np.ascontiguousarray(w.transpose(0, 1, 3, 2))
+    if layout == "nchw" and layer.ins == 3:  # its channels come before row and column of a block
+        many = w.shape[-1]
+        order = w.reshape(4, 4, 2, 2, 3, many).transpose(0, 1, 5, 4, 2, 3)
+        weights = np.ascontiguousarray(order).reshape(4, 4, many, 12)
+    return bench.run(cost, f"conv{bn}_{layout}", {"x": x, "w": weights, **more, **taps})
+
+
+def blocks(bench: Bench, cost: Cost, layout: str, x: Array) -> Array:
+    """Return the image in blocks of 2 x 2 pixels, which become the channels of one."""
+    if layout == "nhwc":
+        n, high, wide, many = x.shape
+        y = bench.run(cost, "blocks_nhwc", {"x": x.reshape(n, high, wide * many)})
+        return y.reshape(n, high // 2, wide // 2, 4 * many)
+    n, many, high, wide = x.shape
+    y = bench.run(cost, "blocks_nchw", {"x": x})
+    return y.reshape(n, 4 * many, high // 2, wide // 2)
+
+
+def by_blocks(w: Array) -> Array:
+    """Return weights of 7 x 7 taps as 4 x 4 over blocks: tap 2u + a - 1 is row a of block u."""
+    _, _, many, outs = w.shape
+    wide = np.zeros((8, 8, many, outs), w.dtype)
+    wide[1:, 1:] = w
+    split = wide.reshape(4, 2, 4, 2, many, outs).transpose(0, 2, 1, 3, 4, 5)
+    return np.ascontiguousarray(split).reshape(4, 4, 4 * many, outs)
+
+
+# ---- the model in NumPy -------------------------------------------------------------------------
+
+
+def model(
+    x: Array, w: Array, norm: Mapping[str, Any], residual: Array | None, layer: Layer
+) -> Array:
+    """Return a convolution with what follows it, in f32, channels last."""
+    wide = np.moveaxis(windows(x, layer, 0), 3, 4)  # n p q c r*s
+    flat = wide.reshape(-1, wide.shape[3] * wide.shape[4])
+    weights = w.astype(np.float32).transpose(2, 0, 1, 3).reshape(flat.shape[1], -1)
+    v = (flat @ weights).reshape(*wide.shape[:3], -1)
+    v = (v - norm["mean"]) / np.sqrt(norm["variance"] + EPS) * norm["gamma"] + norm["beta"]
+    if residual is not None:
+        v = v + residual
+    out: Array = np.maximum(v, 0) if layer.act else v
+    return out
+
+
+def windows(x: Array, layer: Layer, outside: float) -> Array:
+    """Return the windows of an image, channels last: n p q taps c, in f32."""
+    pad, k, step, high = layer.pad, layer.taps, layer.stride, layer.out_high
+    wide = np.pad(
+        x.astype(np.float32), ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=outside
+    )
+    reach = step * (high - 1) + 1
+    parts = [
+        wide[:, r : r + reach : step, s : s + reach : step] for r, s in np.ndindex(k, k)
+    ]
+    return np.stack(parts, axis=3)
+
+
+def turned(x: Array, layout: str) -> Array:
+    """Return an image or row of channels last in ``layout``."""
+    return np.ascontiguousarray(np.moveaxis(x, -1, 1)) if layout == "nchw" else x
+
+
+def off(got: Array, want: Array) -> float:
+    """Return the largest difference, as a part of the largest element."""
+    return float(np.abs(got.astype(np.float32) - want).max() / np.abs(want).max())
+
+
+# ---- tile sizes ---------------------------------------------------------------------------------
+
+
+def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
+    """Yield tile sizes that suit the shapes of a kernel's arguments."""
+    x = given["a" if name == "pointwise_nhwc" else "x"].shape
+    if name.startswith("conv"):
+        yield from _conv_tiles(name, given, x)
+    elif name.startswith("pointwise"):
+        last = name.endswith("nhwc")
+        pixels = x[0] if last else int(np.prod(x[2:]))
+        w = given["b" if "b" in given else "w"].shape
+        ins, outs = w if last else w[::-1]
+        names = ("BM", "BN", "BK") if "b" in given else ("BI", "BO", "BC")
+        sides = product(near(pixels, 64, 128, 256), near(outs, 64, 128, 256), near(ins, 64, 256))
+        yield from (dict(zip(names, s, strict=True)) for s in sides if s[0] * s[1] <= 256 * 128)
+    elif name.startswith("batch_norm"):
+        wide, many = ("BC", "BI") if name.endswith("nhwc") else ("BS", "BC")
+        cols = x[-1] if name.endswith("nhwc") else int(np.prod(x[2:]))
+        for col, row in product(near(cols, 256, 512, 1024, 2048), (4, 8, 16, 32, 64)):
+            if 1024 <= col * row <= 16384 or row == 4:
+                yield {wide: col, many: row}
+    elif name.startswith("maxpool"):
+        p, q, c = (4, 14, x[-1]) if name.endswith("nhwc") else (4, x[-1] // 2, 4)
+        for rows, cols, many in product((1, 2, p), (q, 2 * q), (c, 2 * c, 4 * c)):
+            yield {"BP": rows, "BQ": cols, "BC": many}
+    elif name.startswith("mean"):
+        for many in (16, 32, 64, 128, 256):
+            yield {"BC": many, "BI": 64}
+    elif name == "activate":
+        for size in (2048, 4096, 8192, 16384):
+            yield {"BN": size}
+    elif name == "linear":
+        for outs, ins in product((16, 32, 64), (256, 512, 1024)):
+            yield {"BN": 16, "BO": outs, "BC": ins}
+    else:
+        yield {}
+        for rows in (1, 2, 4):
+            yield {"BP": rows, "BQ": x[-1] // (6 if name.endswith("nhwc") else 2)}
+
+
+def _conv_tiles(
+    name: str, given: Mapping[str, Any], x: Sequence[int]
+) -> Iterator[dict[str, int]]:
+    last = name.endswith("nhwc")
+    high = x[1] if last else x[2]
+    outs, ins = given["w"].shape[:1:-1] if last else given["w"].shape[2:]
+    side = high // given["stride"]
+    cols = near(side, 28, 56, 112)
+    sides = product((1, 2, 4, 7, 8), cols, near(outs, 32, 64, 128), near(ins, 64, 128))
+    for p, q, o, c in sides:
+        if p <= side and 28 <= p * q <= 512 // (1 if last else 2) and p * q * o <= 256 * 128:
+            yield {"BP": p, "BQ": q, "BO": o, "BC": c}
+
+
+def near(size: int, *sizes: int) -> list[int]:
+    """Return the tile sizes that are not larger than need be for a range of ``size``."""
+    return [n for n in sizes if n < size] + ([size] if size <= max(sizes) else [])
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Print the tables."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--layer", action="append", help="the start of a layer's name")
+    words.add_argument("--layout", choices=("nhwc", "nchw"))
+    words.add_argument("--small", action="store_true", help="images of 32 x 32")
+    words.add_argument("-o", "--output", type=Path)
+    asked = words.parse_args()
+    page = Page("The layers of ResNet-50", command(asked), asked.output)
+    bench = Bench()
+    chosen = [
+        layer
+        for layer in layers(32 if asked.small else 224)
+        if asked.layer is None or layer.name.startswith(tuple(asked.layer))
+    ]
+    for layout in (asked.layout,) if asked.layout else ("nhwc", "nchw"):
+        page.table(layout.upper(), [row_of(bench, layer, layout) for layer in chosen], NOTES)
+
+
+NOTES = ["*error*: the largest difference from the model, as a part of its largest element."]
+
+
+def command(asked: argparse.Namespace) -> str:
+    """Return the command that was given."""
+    words = ["python examples/resnet50.py"]
+    words += [f"--layer {name}" for name in asked.layer or ()]
+    words += ["--layout " + asked.layout] if asked.layout else []
+    words += ["--small"] if asked.small else []
+    return " ".join(words)
+
+
+def row_of(bench: Bench, layer: Layer, layout: str) -> dict[str, Cell]:
+    """Run a layer and return its row."""
+    start = time.time()
+    fused, apart = run_layer(bench, layer, layout)
+    print(layer.name, layout, fused, apart, f"{time.time() - start:.1f} s", flush=True)
+    ideal = layer.macs / (20 * 4096) if layer.kind in ("conv", "linear") else None
+    return {
+        "layer": layer.name,
+        "": layer.what(),
+        "pixels": f"{layer.high}²" + (f"→{layer.out_high}²" if layer.stride > 1 else ""),
+        "error": max(fused.error, apart.error if apart else 0.0),
+        "cycles": fused.cycles,
+        "of the cube": None if ideal is None else f"{ideal / fused.cycles:.0%}",
+        "kB": fused.moved // 1000,
+        "launches": fused.launches,
+        "cycles, separate": apart.cycles if apart else None,
+        "kB, separate": apart.moved // 1000 if apart else None,
+        "launches, separate": apart.launches if apart else None,
+    }
+
+
+if __name__ == "__main__":
+    main()
