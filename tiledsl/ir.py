@@ -153,6 +153,11 @@ class Contract(Statement):
     b: Value
     axes: tuple[Axis, ...]
 
+    @property
+    def batch(self) -> frozenset[Axis]:
+        """The axes that both sides have and the result keeps."""
+        return frozenset(self.a.type.axes) & frozenset(self.b.type.axes) - frozenset(self.axes)
+
 
 @dataclass(frozen=True, slots=True)
 class Sort(Statement):

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from tiledsl import ir
 from tiledsl.npu import lanes
 from tiledsl.npu import program as npu
+from tiledsl.npu.batched import Batches
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.integers import power
-from tiledsl.npu.lanes import Lanes, is_known, is_plain
+from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.packed import rename
 from tiledsl.npu.partition import may_stay_empty
@@ -94,6 +95,10 @@ class Core:
         vectors = core is npu.Core.VECTOR
         self.hand = HandOver(self.frame, self.cubes, shared.channels, vectors, both)
         self.tiles: dict[ir.Value, Tile] = {}
+        self.batches = Batches(
+            self.frame, self.cubes, self.hand, self.marks, self.tiles,
+            core is npu.Core.UNIFIED, room.depth,
+        )  # fmt: skip
         self.vars: dict[ir.Var, Tile] = {}
         self.matrices: dict[ir.Value, Matrix] = {}
         self.accumulators: dict[ir.Var, Accumulator] = {}
@@ -261,22 +266,8 @@ class Core:
             self.walk(statement.orelse)
         frame.span = statement.span
         if then or orelse:
-            condition = self.condition(statement)
+            condition = self.lanes().truth(statement.condition)
             frame.emit(npu.If(condition, tuple(then), tuple(orelse), span=statement.span))
-
-    def condition(self, statement: ir.If) -> Scalar:
-        """Return the condition of an ``if``; one that is in a tile is read from its mask."""
-        frame, value = self.frame, statement.condition
-        if not isinstance(value, ir.Value):
-            return frame.scalar(value)
-        if is_known(value, self.shared.shape.defined):
-            return frame.let(frame.fresh("taken"), self.lanes().value(value, {}))
-        if value not in self.tiles:
-            what = "an `if` on a value computed from tiles, with a product in it"
-            raise frame.cannot(statement.span, what)
-        name = frame.fresh("taken")
-        frame.emit(npu.ReadScalar(name, self.tiles[value].ref, span=statement.span))
-        return apply("ne", apply("bitand", Local(name, DType.U8), ONE), ZERO)
 
     # ---- the cube's share ------------------------------------------------------------------------
 
@@ -311,6 +302,7 @@ class Core:
                 pass
         for value in ir.results(statement):
             if value in marks.to_cube and not self.unified and self.multiplied_inside(value):
+                self.batches.refuse_outside(value)
                 with self.keeping(value):
                     self.matrices[value] = self.hand.receive_matrix(value)
 
@@ -355,6 +347,13 @@ class Core:
     def product(self, statement: ir.Contract) -> None:
         """Emit a product: into its variable, or by itself and on to where it is used."""
         marks = self.marks
+        if statement.batch:
+            label, dtype = self.shared.shape.labels[statement.result], statement.result.type.dtype
+            self.batches.product(
+                statement, label, self.block[1:],
+                lambda m, n: self.new_accumulator(label, dtype, m, n),
+            )  # fmt: skip
+            return
         m, n, k, a, b = self.roles(statement)
         left, right = self.matrix(statement, a), self.matrix(statement, b)
         var = marks.accumulate.get(statement.result)

@@ -124,8 +124,10 @@ class Cubes:
         base = frame.buffer(name, npu.Memory.L1, size, shape, ring=True, shape=shape)
         return npu.Ref(base.buffer, dtype, ZERO, base.slot)
 
-    def feed(self, tile: Tile, rows: Axis, cols: Axis) -> Matrix:
-        """Emit the copy of a tile from UB to L1, on a unified core."""
+    def feed(
+        self, tile: Tile, rows: Axis, cols: Axis, at: Scalar = ZERO, pitch: Scalar | None = None
+    ) -> Matrix:
+        """Emit the copy of a tile from UB to L1, on a unified core; from element ``at`` on."""
         frame, dtype = self.frame, tile.dtype
         if dtype.value not in frame.products:
             raise frame.cannot(frame.span, f"a matrix product of {dtype}")
@@ -136,19 +138,23 @@ class Cubes:
         base = frame.buffer("fed", npu.Memory.L1, size, f"{dtype}[{rows.name}, {cols.name}]")
         ref = npu.Ref(base.buffer, dtype)
         height = round_up(frame.size(rows), 16)
-        view = npu.View(tile.ref, "full", frame.pitch(cols))
+        source = replace(tile.ref, offset=add(tile.ref.offset, at))
+        view = npu.View(source, "full", frame.pitch(cols) if pitch is None else pitch)
         self.emit(npu.Feed(ref, view, frame.size(rows), frame.size(cols), height))
         return Matrix(ref, rows, cols)
 
-    def drain(self, accumulator: Accumulator, tile: Tile) -> None:
-        """Emit the copy of the accumulator to UB, on a unified core."""
+    def drain(
+        self, accumulator: Accumulator, tile: Tile, at: Scalar = ZERO, pitch: Scalar | None = None
+    ) -> None:
+        """Emit the copy of the accumulator to UB, on a unified core; from element ``at`` on."""
         frame = self.frame
         m, n = accumulator.m, accumulator.n
         if n in frame.members:
             raise frame.cannot(frame.span, "a product whose columns have several ranges")
         room = _up(frame.limit(m), 16) * _up(frame.limit(n), 16) * 4
         scratch = replace(frame.buffer("fractals", npu.Memory.UB, room), dtype=tile.dtype)
-        view = npu.View(tile.ref, "full", frame.pitch(n))
+        target = replace(tile.ref, offset=add(tile.ref.offset, at))
+        view = npu.View(target, "full", frame.pitch(n) if pitch is None else pitch)
         self.emit(npu.Drain(view, accumulator.ref, scratch, frame.size(m), frame.size(n)))
 
     def accumulator(

@@ -124,27 +124,30 @@ def sides(
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Axis, ...], ir.Value, ir.Value]:
     """Return the ranges m, n, k of a product, the left and the right matrix.
 
-    m is the outer part of the result in canonical order.
+    m is the outer part of the result in canonical order. Ranges that both sides keep are left out.
     """
-    shared = set(product.axes)
+    shared = set(product.axes) | product.batch
     a, b = product.a, product.b
     left = frame.order({x for x in a.type.axes if x not in shared})
     right = frame.order({x for x in b.type.axes if x not in shared})
-    if not left or not right or set(left) & set(right):
+    if not left or not right:
         raise frame.cannot(product.span, "a product that is not matrix times matrix")
     whole = frame.order(set(left) | set(right))
     if whole == (*right, *left):
         a, b, left, right = b, a, right, left
     elif whole != (*left, *right):
         raise frame.cannot(product.span, "a product whose two sides' ranges mix in the result")
-    return left, right, frame.order(shared), a, b
+    return left, right, frame.order(set(product.axes)), a, b
 
 
 def matrix_axes(
     frame: Frame, product: ir.Contract, value: ir.Value
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
-    """Return the ranges of the rows and of the columns of an operand as it lies in memory."""
-    order = frame.order(value.type.axes)
+    """Return the ranges of the rows and of the columns of an operand as it lies in memory.
+
+    Ranges that both sides of the product keep are left out.
+    """
+    order = frame.order(set(value.type.axes) - product.batch)
     depth = len(product.axes)
     if set(order[:depth]) == set(product.axes):
         return order[:depth], order[depth:]

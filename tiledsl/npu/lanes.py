@@ -21,6 +21,7 @@ from tiledsl.scalar import (
     Axis,
     Element,
     Literal,
+    Local,
     Scalar,
     Tensor,
     add,
@@ -98,6 +99,20 @@ class Lanes:
                 return Element(tensor, index, tensor.dtype, fallback, load.guards, load.span)
             case _:
                 return self.read(operand, place)
+
+    def truth(self, operand: ir.Operand) -> Scalar:
+        """Return the condition of an ``if``; one that is in a tile is read from its mask."""
+        frame = self.frame
+        if not isinstance(operand, ir.Value):
+            return frame.scalar(operand)
+        name = frame.fresh("taken")
+        if self.known(operand):
+            return frame.let(name, self.value(operand, {}))
+        if operand not in self.tiles:
+            what = "an `if` on a value computed from tiles, with a product in it"
+            raise frame.cannot(frame.span, what)
+        frame.emit(npu.ReadScalar(name, self.tiles[operand].ref, span=frame.span))
+        return apply("ne", apply("bitand", Local(name, DType.U8), ONE), ZERO)
 
     def known(self, operand: ir.Operand) -> bool:
         """Whether the scalar unit can compute ``operand`` without a tile."""

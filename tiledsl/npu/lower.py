@@ -159,14 +159,16 @@ def _sides_of(
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """Return the ranges of the rows and of the columns of a tile that is handed over."""
     for product in shape.marks.products:
+        batch = frame.order(set(product.batch))
         if not to_vector and value in (product.a, product.b):
-            return matrix_axes(frame, product, value)
+            rows, cols = matrix_axes(frame, product, value)
+            return (*batch, *rows), cols
         source = shape.defined[value]
         read = source.var if isinstance(source, ir.Read) else None
         summed = read is not None and shape.marks.accumulate.get(product.result) is read
         if to_vector and (value is product.result or summed):
             m, n, *_ = sides(frame, product)
-            return m, n
+            return (*batch, *m), n
     raise AssertionError(value)
 
 

@@ -324,3 +324,26 @@ def _roomy(frame: Frame, tile: Tile) -> Tile:
     out = _room(frame, tile.axes, tile.dtype)
     Vectors(frame).copy(tile, out)
     return out
+
+
+def renamed(frame: Frame, source: Tile, old: Axis, new: Axis) -> Tile:
+    """Return a copy of ``source`` with ``old`` called ``new``, in the order that this brings."""
+    vectors = Vectors(frame)
+    axes = tuple(new if axis is old else axis for axis in source.axes)
+    same = Tile(source.ref, axes, source.dtype, source.padded)
+    order = frame.order(axes)
+    if order == axes:
+        tile = frame.tile("renamed", axes, source.dtype)
+        vectors.copy(same, tile)
+        return tile
+    if source.dtype is not DType.BOOL:
+        return turned(frame, same, order)
+    ones = frame.tile("number", source.axes, DType.F32)
+    vectors.select(source, Literal(1.0, DType.F32), Literal(0.0, DType.F32), ones)
+    numbers = _room(frame, axes, DType.F32)
+    every = integer(_transposable(frame, axes))  # rows beyond become bits within the same byte
+    vectors.emit(npu.Fill(numbers.ref, Literal(0.0, DType.F32), every))
+    vectors.copy(Tile(ones.ref, axes, DType.F32), numbers)
+    mask = frame.tile("renamed", order, DType.BOOL)
+    vectors.compare("ne", _transposed(frame, numbers, order), Literal(0.0, DType.F32), mask)
+    return mask

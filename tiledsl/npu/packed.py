@@ -12,7 +12,7 @@ from functools import lru_cache
 from tiledsl import ir
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Frame, Tile, paired
-from tiledsl.npu.memory import turned
+from tiledsl.npu.memory import renamed, turned
 from tiledsl.npu.vector import Vectors
 from tiledsl.scalar import (
     Apply,
@@ -52,13 +52,13 @@ def pairs(axis: Axis) -> Axis:
 
 
 def rename(frame: Frame, statement: ir.Rename, tile: Tile) -> Tile:
-    """Emit the way from bytes along pairs to the elements in them, or back."""
+    """Emit a copy under another range, or the way from bytes along pairs to elements, or back."""
     order = frame.order(statement.result.type.axes)
     if paired(statement.old) is statement.new:
         return unpack(frame, tile, statement.new, order)
     if paired(statement.new) is statement.old:
         return pack(frame, tile, statement.old, order)
-    raise frame.cannot(statement.span, "`rename`")
+    return renamed(frame, tile, statement.old, statement.new)
 
 
 def unpack(frame: Frame, raw: Tile, axis: Axis, order: tuple[Axis, ...]) -> Tile:

@@ -40,6 +40,7 @@ class Partition:
     to_vector: dict[ir.Value, None] = field(default_factory=dict)
     direct: dict[ir.Value, DirectStore] = field(default_factory=dict)
     loads: dict[ir.Value, ir.Load] = field(default_factory=dict)
+    batched: dict[ir.Value, ir.Load] = field(default_factory=dict)
     vector_values: set[ir.Value] = field(default_factory=set)
     vector: bool = False
 
@@ -97,6 +98,12 @@ def partition(
                 marks.to_cube[side] = None
                 continue
             others = [p for p in marks.products if side in (p.a, p.b)]
+            if any(p.batch for p in others):
+                if all(_by_positions(source, p) for p in others):
+                    marks.batched[side] = source
+                else:
+                    marks.to_cube[side] = None
+                continue
             plain = is_plain(source) and len(side.type.axes) == 2
             if plain or (not unified and all(_is_matrix(source, p, rank, facts) for p in others)):
                 marks.loads[side] = source
@@ -156,6 +163,16 @@ def _surely_runs(axis: Axis) -> bool:
     return isinstance(lo, Literal) and isinstance(hi, Literal) and lo.value < hi.value
 
 
+def _by_positions(load: ir.Load, product: ir.Contract) -> bool:
+    """Whether the cube can load a matrix for each position of the shared ranges by itself."""
+    natural = [axis for i in load.index for axis, _ in i.terms]
+    matrix = [axis for axis in natural if axis not in product.batch]
+    return (
+        bool(product.batch) and is_plain(load) and load.tensor.role == "in" and len(matrix) == 2
+        and natural[-1] is matrix[-1] and len(set(natural)) == len(natural)
+    )  # fmt: skip
+
+
 def _find_accumulators(
     marks: Partition,
     every: list[ir.Stmt],
@@ -193,7 +210,7 @@ def _chain(
     sources = [defined[x] for x in total.operands if isinstance(x, ir.Value)]
     reads = [s for s in sources if isinstance(s, ir.Read) and s.var is assign.var]
     products = [s for s in sources if isinstance(s, ir.Contract)]
-    if len(reads) != 1 or len(products) != 1:
+    if len(reads) != 1 or len(products) != 1 or products[0].batch:
         return None
     read, product = reads[0], products[0]
     same = set(product.result.type.axes) == set(assign.var.type.axes)
@@ -213,7 +230,7 @@ def _find_direct_stores(
         match statement:
             case ir.Read(result=value, var=var) if var in marks.accumulators:
                 pass
-            case ir.Contract(result=value) if value not in marks.accumulate:
+            case ir.Contract(result=value) if value not in marks.accumulate and not statement.batch:
                 pass
             case _:
                 continue

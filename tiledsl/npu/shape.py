@@ -169,7 +169,8 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         stored = isinstance(s, ir.Load)
         if isinstance(s, ir.Rename) and (paired(s.old) or paired(s.new)):
             granule = max(granule, 64)  # half a row of bytes is whole blocks
-        if isinstance(s, ir.Scan | ir.Sort) or (isinstance(s, ir.Reduce) and _turned(s)):
+        turns = isinstance(s, ir.Scan | ir.Sort | ir.Rename)
+        if turns or (isinstance(s, ir.Reduce) and _turned(s)):
             granule = max(granule, 16)
         kinds = [v.type.dtype for v in ir.results(s) if v in marks.vector_values]
         kinds = [k for k in kinds if stored or k is not DType.BOOL]  # a mask is no bytes
@@ -251,6 +252,8 @@ def row_split(grid: tuple[Axis, ...], body: tuple[ir.Stmt, ...], marks: Partitio
             folded |= set(s.axes)
         elif isinstance(s, ir.Scan):
             folded.add(s.axis)
+        elif isinstance(s, ir.Rename) and not (paired(s.old) or paired(s.new)):
+            folded |= {s.old, s.new}
     products = [set(v.type.axes) for v in marks.to_vector]
     for axis in grid:
         if axis.is_scalar or axis in folded:

@@ -45,6 +45,8 @@ def find_stages(loop: ir.For, marks: Partition, lag: int) -> Stages | None:
 
     A variable, and a tensor that the loop writes, belong to one stage.
     """
+    if any(isinstance(s, ir.Contract) and s.batch for s in ir.statements(loop.body)):
+        return None  # its sides do not stay on the cube
     order = _Order(loop, marks)
     order.collect()
     found = order.solve()
