@@ -134,14 +134,14 @@ def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
     every = list(ir.statements(body))
     for s in every:
         if isinstance(s, ir.Store):
-            order(axis for i in s.index for axis, _ in i.terms)
+            order(_met(s))
     for s in every:
         if isinstance(s, ir.Contract):
             left = [a for a in s.a.type.axes if a not in s.axes]
             order((*left, *(a for a in s.b.type.axes if a not in s.axes)))
     for s in every:
         if isinstance(s, ir.Load):
-            order(axis for i in s.index for axis, _ in i.terms)
+            order(_met(s))
     for s in every:
         for value in ir.results(s):
             order(value.type.axes)
@@ -156,6 +156,14 @@ def canonical_order(body: tuple[ir.Stmt, ...]) -> dict[Axis, int]:
     for axis in reversed(after):
         visit(axis)
     return rank
+
+
+def _met(statement: ir.Load | ir.Store) -> Iterable[Axis]:
+    """Yield ranges as the tensor's dims meet them, in lookups too: rows by number are rows."""
+    for index in statement.index:
+        yield from (axis for axis, _ in index.terms)
+        if index.gather is not None:
+            yield from index.gather.type.axes
 
 
 def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, int]) -> int:
