@@ -175,16 +175,19 @@ def load(lanes: Lanes, statement: ir.Load, name: str) -> Tile:
     if isinstance(default, ir.Value):
         raise frame.cannot(statement.span, "a default that is a tile")
     fallback = as_type(frame.scalar(default), tile.dtype)
-    if len(axes) > 1 or tile.dtype.size == 1:
+    cleared = len(axes) > 1 or tile.dtype.size == 1
+    if cleared:
         vectors.fill(tile, as_type(ZERO, tile.dtype))
     else:
         tile.padded = False
     inner = _contiguous(statement)
     if inner is not None and axes and axes[-1] is inner:
+        # A row that is not there stays as the tile was cleared: copies need not wait for fills.
+        otherwise = None if cleared and fallback == as_type(ZERO, tile.dtype) else fallback
         over(
             frame,
             axes[:-1],
-            lambda place: _load_row(lanes, statement, tile, inner, place, fallback),
+            lambda place: _load_row(lanes, statement, tile, inner, place, otherwise),
         )
     else:
         over(frame, axes, lambda place: _load_element(lanes, statement, tile, place, fallback))
@@ -212,7 +215,7 @@ def _contiguous(statement: ir.Load | ir.Store) -> Axis | None:
 
 def _load_row(
     lanes: Lanes, statement: ir.Load, tile: Tile, inner: Axis, place: dict[Axis, Scalar],
-    default: Scalar,
+    default: Scalar | None,
 ) -> None:  # fmt: skip
     frame = lanes.frame
     offset, inside = _place(lanes, statement, {**place, inner: ZERO})
@@ -226,7 +229,8 @@ def _load_row(
         frame.size(inner),
         as_type(ZERO, tile.dtype),
     )
-    _guarded(frame, copy, inside, fill(frame, row, default, frame.size(inner)))
+    other = None if default is None else fill(frame, row, default, frame.size(inner))
+    _guarded(frame, copy, inside, other)
 
 
 def stored(tensor: Tensor) -> DType:
