@@ -188,6 +188,7 @@ def load(lanes: Lanes, statement: ir.Load, name: str) -> Tile:
             frame,
             axes[:-1],
             lambda place: _load_row(lanes, statement, tile, inner, place, otherwise),
+            apart=True,
         )
     else:
         over(frame, axes, lambda place: _load_element(lanes, statement, tile, place, fallback))

@@ -487,7 +487,10 @@ class Assign(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class For(Instruction):
-    """``for (name = lo; name < hi; name += step)``; ``note`` is the loop in ``.tile`` words."""
+    """``for (name = lo; name < hi; name += step)``; ``note`` is the loop in ``.tile`` words.
+
+    ``apart``: each turn writes elements of its own, and reads what no other turn writes.
+    """
 
     name: str
     lo: Scalar
@@ -495,6 +498,7 @@ class For(Instruction):
     step: Scalar
     body: tuple["Step", ...]
     note: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

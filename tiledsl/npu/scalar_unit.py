@@ -17,8 +17,11 @@ from tiledsl.types import DType
 Place = Mapping[Axis, Scalar]
 
 
-def over(frame: Frame, axes: Sequence[Axis], emit: Callable[[dict[Axis, Scalar]], None]) -> None:
-    """Emit loops over the lanes of ``axes``, the last innermost."""
+def over(
+    frame: Frame, axes: Sequence[Axis], emit: Callable[[dict[Axis, Scalar]], None],
+    *, apart: bool = False,
+) -> None:  # fmt: skip
+    """Emit loops over the lanes of ``axes``, the last innermost; ``apart`` as in `npu.For`."""
 
     def nest(level: int, place: dict[Axis, Scalar]) -> None:
         if level == len(axes):
@@ -28,7 +31,8 @@ def over(frame: Frame, axes: Sequence[Axis], emit: Callable[[dict[Axis, Scalar]]
         name = frame.fresh(f"{axis.name}_lane")
         with frame.block() as body:
             nest(level + 1, {**place, axis: Local(name)})
-        frame.emit(npu.For(name, ZERO, frame.size(axis), ONE, tuple(body), span=frame.span))
+        loop = npu.For(name, ZERO, frame.size(axis), ONE, tuple(body), apart=apart, span=frame.span)
+        frame.emit(loop)
 
     nest(0, {})
 

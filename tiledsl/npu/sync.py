@@ -115,7 +115,8 @@ def insert_flags(
 
 
 def _block(
-    steps: tuple[npu.Step, ...], counter: str | None, flags: _Flags, outer: str
+    steps: tuple[npu.Step, ...], counter: str | None, flags: _Flags, outer: str,
+    *, apart: bool = False,
 ) -> tuple[tuple[npu.Step, ...], list[Pair]]:
     """Return the block with its flags, and the pairs whose flags an outer loop must keep apart."""
     nodes: list[npu.Step] = []
@@ -125,7 +126,7 @@ def _block(
         guards.append(guard)
         match step:
             case npu.For():
-                inner, _ = _block(step.body, _counter(step), flags, outer)
+                inner, _ = _block(step.body, _counter(step), flags, outer, apart=step.apart)
                 nodes.append(replace(step, body=inner))
             case npu.If():
                 then, first = _block(step.then, None, flags, outer)
@@ -140,7 +141,10 @@ def _block(
     back: list[_Edge] = []
     answers: list[_Edge] = []
     if counter is not None:
+        within = len(barriers)
         back = _carried(nodes, touched, counter, flags, barriers, counter == outer)
+        if apart:  # no queue meets itself in another turn
+            del barriers[within:]
         back += _ahead(touched, counter, flags, sure)
         back = [e for e in back if not _told(*e.pair, e.source, sure)]
         for at, (src, dst) in demands:
