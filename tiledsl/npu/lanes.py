@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
-from tiledsl.npu.frame import Frame, Tile, paired
+from tiledsl.npu.frame import Frame, Tile
+from tiledsl.npu.known import SCALAR_OPS, is_known
 from tiledsl.npu.memory import fill
 from tiledsl.npu.scalar_unit import lane, over, read
 from tiledsl.npu.vector import Vectors, as_type
@@ -29,12 +30,6 @@ from tiledsl.scalar import (
     mul,
 )  # fmt: skip
 from tiledsl.types import DType
-
-MOST_STEPS = 64
-_SCALAR_OPS = frozenset({
-    "add", "sub", "mul", "floordiv", "mod", "min", "max", "neg", "bitand", "bitor", "bitxor",
-    "shl", "shr", "where", "cast", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not",
-})  # fmt: skip
 
 
 def is_plain(statement: ir.Load | ir.Store) -> bool:
@@ -85,7 +80,7 @@ class Lanes:
             case ir.Rename(operand=inner, old=old, new=new):
                 return self.value(inner, {**place, old: place[new]})
             case ir.Compute(op=op, operands=operands, result=result) if (
-                op.name in _SCALAR_OPS and not result.type.dtype.is_float and self.known(operand)
+                op.name in SCALAR_OPS and not result.type.dtype.is_float and self.known(operand)
             ):
                 args = tuple(self.value(x, place) for x in operands)
                 return (
@@ -121,46 +116,6 @@ class Lanes:
     def read(self, value: ir.Value, place: Mapping[Axis, Scalar]) -> Scalar:
         """Read a lane of a tile in UB into a variable."""
         return read(self.frame, self.tiles[value], place)
-
-
-def is_known(operand: ir.Operand, defined: Mapping[ir.Value, ir.Stmt]) -> bool:
-    """Whether the scalar unit can compute an index from positions, parameters and inputs alone.
-
-    What takes more than `MOST_STEPS` is left to the vector unit.
-    """
-    return _steps(operand, defined, {}) <= MOST_STEPS
-
-
-def _steps(
-    operand: ir.Operand,
-    defined: Mapping[ir.Value, ir.Stmt],
-    known: dict[ir.Value, int],
-    at: int = 0,
-) -> int:
-    """Return how many steps ``operand`` takes on the scalar unit; more than the most if none do."""
-    if not isinstance(operand, ir.Value):
-        return 0
-    if operand not in known and at <= MOST_STEPS:
-        known[operand] = MOST_STEPS + 1  # until it is known to be less
-        parts: list[ir.Operand] | None = None
-        match defined[operand]:
-            case ir.Positions():
-                parts = []
-            case ir.Rename(operand=inner, old=old, new=new) if paired(old) is None:
-                parts = [inner] if paired(new) is None else None
-            case ir.Compute(op=op, operands=operands, result=result):
-                if op.name in _SCALAR_OPS and not result.type.dtype.is_float:
-                    parts = list(operands)
-            case ir.Load(tensor=tensor, index=index, default=default):
-                if tensor.role in ("in", "table") and not tensor.dtype.is_float:
-                    parts = [i.gather for i in index if i.gather is not None]
-                    parts += [default] if isinstance(default, ir.Value) else []
-            case _:
-                pass
-        if parts is not None:
-            total = 1 + sum(_steps(part, defined, known, at + 1) for part in parts)
-            known[operand] = min(total, MOST_STEPS + 1)
-    return known.get(operand, MOST_STEPS + 1)
 
 
 def load(lanes: Lanes, statement: ir.Load, name: str) -> Tile:

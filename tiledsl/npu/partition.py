@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from tiledsl import ir
 from tiledsl.npu import program as npu
-from tiledsl.npu.lanes import is_known, is_plain
+from tiledsl.npu.known import is_known
+from tiledsl.npu.lanes import is_plain
 from tiledsl.npu.windows import is_window, may_shift
 from tiledsl.scalar import ONE, Axis, Literal
 

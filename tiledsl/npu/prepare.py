@@ -4,7 +4,10 @@ Before: ``%y = sigmoid(%x)``. After: ``%a = mul(%x, -1.0); %b = exp(%a); %c = ad
 %y = div(1.0, %c)``.
 """
 
+from collections.abc import Set
+
 from tiledsl import ir
+from tiledsl.npu.known import is_known
 from tiledsl.npu.lifting import vectors_alone
 from tiledsl.ops import OPS, REDUCTIONS, Op
 from tiledsl.scalar import Literal, apply
@@ -13,16 +16,24 @@ from tiledsl.types import DType
 
 
 def prepare(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
-    """Return ``body`` in ops that have an instruction, as far as the table knows a way."""
+    """Return ``body`` in ops that have an instruction, as far as the table knows a way.
+
+    What only lookups ask for stays as it is: the scalar unit divides whole numbers by itself.
+    """
+    return _expanded(body, _looked_up(body))
+
+
+def _expanded(body: tuple[ir.Stmt, ...], kept: Set[ir.Value]) -> tuple[ir.Stmt, ...]:
     out: list[ir.Stmt] = []
     for statement in body:
         match statement:
             case ir.For():
-                out.append(ir.For(statement.span, statement.axis, prepare(statement.body)))
+                inner = _expanded(statement.body, kept)
+                out.append(ir.For(statement.span, statement.axis, inner))
             case ir.If():
-                then, orelse = prepare(statement.then), prepare(statement.orelse)
+                then, orelse = _expanded(statement.then, kept), _expanded(statement.orelse, kept)
                 out.append(ir.If(statement.span, statement.condition, then, orelse))
-            case ir.Compute(op=op) if _composite(statement):
+            case ir.Compute(op=op) if _composite(statement) and statement.result not in kept:
                 make = Maker(out, statement.span)
                 assert op.expand is not None
                 target = (statement.result.type.dtype,) if op.family == "cast" else ()
@@ -33,6 +44,35 @@ def prepare(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
             case _:
                 out.append(statement)
     return tuple(out)
+
+
+def _looked_up(body: tuple[ir.Stmt, ...]) -> set[ir.Value]:
+    """Return the values that nothing but the scalar unit asks for, on its way to an index."""
+    every = list(ir.statements(body))
+    defined = {value: s for s in every for value in ir.results(s)}
+    found: set[ir.Value] = set()
+    others: list[ir.Operand] = []
+    for s in reversed(every):  # users stand before what they use
+        match s:
+            case ir.Load(index=index) | ir.Store(index=index):
+                gathers = {i.gather for i in index if i.gather is not None}
+                known = {g for g in gathers if is_known(g, defined)}
+                found |= known
+                others += [x for x in ir.operands(s) if x not in known]
+            case ir.Compute(result=result) | ir.Rename(result=result) if result in found:
+                found |= {x for x in ir.operands(s) if isinstance(x, ir.Value)}
+            case _:
+                others += ir.operands(s)
+    shared = [x for x in others if isinstance(x, ir.Value)]
+    while shared:  # what a vector unit computes it computes from the start
+        value = shared.pop()
+        found.discard(value)
+        match defined[value]:
+            case ir.Compute() | ir.Rename() as source:
+                shared += [x for x in ir.operands(source) if x in found]
+            case _:
+                pass
+    return found
 
 
 def _composite(statement: ir.Compute) -> bool:
@@ -198,7 +238,7 @@ class Maker:
         return all(isinstance(x, Part) and _dtype(x.operand).is_integer for x in operands)
 
     def _compute(self, value: ir.Value, row: Op, operands: tuple[ir.Operand, ...]) -> None:
-        self.out += prepare((ir.Compute(self.span, value, row, operands),))
+        self.out += _expanded((ir.Compute(self.span, value, row, operands),), frozenset())
 
     def name(self, result: ir.Value, term: object) -> None:
         """Let the last statement define ``result``."""
