@@ -40,13 +40,11 @@ class Shape:
     steps: int
 
     def __str__(self) -> str:
-        return (
-            f"hidden {self.hidden}, {self.heads} heads, {self.kv_heads} key heads, head {self.head}, "
-            f"mlp {self.mlp}, pages of {self.page}"
-        )
+        heads = f"{self.heads} heads and {self.kv_heads} for keys, of {self.head}"
+        return f"hidden {self.hidden}, {heads}, mlp {self.mlp}, pages of {self.page}"
 
 
-LARGE = Shape(4096, 32, 8, 128, 14336, 16, (128, 77), 3)
+LARGE = Shape(4096, 32, 8, 128, 14336, 16, (83, 45), 3)
 SMALL = Shape(96, 6, 2, 16, 160, 4, (9, 5), 3)
 
 

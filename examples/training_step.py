@@ -5,6 +5,10 @@ scale starts one doubling beyond what f16 gradients bear: the first step must be
 NumPy, which rounds where the kernels store, takes the same steps. `--small` is for tests.
 """
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads slow the simulator's products down
+
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
