@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from tiledsl.npu import program as npu
 from tiledsl.simulator.core import Core, Crossing, Launch
 from tiledsl.simulator.lanes import Lanes, OutOfPlaceError
 from tiledsl.simulator.matrix import CubeCore
@@ -14,11 +13,6 @@ from tiledsl.simulator.watch import Watcher
 
 _CONTROL = {"programs", "set_flag", "wait_flag", "barrier", "token", "receive", "workspace"}
 INSTRUCTIONS = tuple(sorted(Core.__abstractmethods__ - _CONTROL))
-
-
-def reads_scalars(program: npu.Program) -> bool:
-    """Whether the program takes numbers out of tiles."""
-    return any(_reads(core.body) for core in program.cores)
 
 
 def copy_of(launch: Launch) -> Launch:
@@ -81,15 +75,3 @@ def _both(name: str) -> Callable[..., Any]:
 
 for _name in INSTRUCTIONS:
     setattr(Follower, _name, _both(_name))
-
-
-def _reads(body: tuple[npu.Step, ...]) -> bool:
-    for step in body:
-        match step:
-            case npu.ReadScalar():
-                return True
-            case npu.For(body=inner) if _reads(inner):
-                return True
-            case npu.If(then=then, orelse=orelse) if _reads(then) or _reads(orelse):
-                return True
-    return False

@@ -20,11 +20,12 @@ from tiledsl.simulator.core import (
     prepare,
     run_together,
 )
-from tiledsl.simulator.follow import Follower, copy_of, reads_scalars, spaces_of
+from tiledsl.simulator.follow import Follower, copy_of, spaces_of
 from tiledsl.simulator.meeting import Meeting
 from tiledsl.simulator.order import Event, Order
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.values import Runnable, classes, load
+from tiledsl.simulator.walk import reads_scalars
 from tiledsl.simulator.watch import Finding, Watcher
 
 _CLASSES = 6

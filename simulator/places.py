@@ -13,7 +13,11 @@ Value = Any  # a scalar of a running program: one number, or a vector with one f
 
 
 class NotUniformError(Exception):
-    """A size or trip count differs among programs that run together."""
+    """A size or trip count differs among programs that run together: it is ``values``."""
+
+    def __init__(self, text: str, values: Array) -> None:
+        super().__init__(text)
+        self.values = values
 
 
 def same(value: Value) -> Any:
@@ -22,7 +26,7 @@ def same(value: Value) -> Any:
         return value
     first = value.flat[0]
     if value.size > 1 and not (value == first).all():
-        raise NotUniformError(f"programs of one class disagree: {np.unique(value)[:4]} …")
+        raise NotUniformError(f"programs of one class disagree: {np.unique(value)[:4]} …", value)
     return first.item()
 
 

@@ -10,7 +10,6 @@ from tiledsl.chips import Chip
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Line, prepare
-from tiledsl.simulator.follow import reads_scalars
 from tiledsl.simulator.hazards import (
     HazardError,
     check_launch,
@@ -22,6 +21,7 @@ from tiledsl.simulator.meeting import marks_of, unwritten
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
 from tiledsl.simulator.values import load, run_values
+from tiledsl.simulator.walk import reads_scalars
 
 _LINES = 5  # of the .tile file that a report names
 

@@ -6,19 +6,19 @@ list goes an L2 that forgets what was used longest ago and writes back what it f
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tiledsl.chips import Chip
 from tiledsl.ops.registry import Array
-from tiledsl.simulator.core import CUBE, Core, Launch, Line
+from tiledsl.simulator.core import Launch, Line
 from tiledsl.simulator.costs import spare
-from tiledsl.simulator.places import GlobalArea, Place, Spot, Value, same
+from tiledsl.simulator.places import Place, Spot, Value, same
 from tiledsl.simulator.values import Runnable
+from tiledsl.simulator.walk import Walker, walk
 from tiledsl.types import DType
 
 _MOST = 300_000  # accesses that are followed; of more, neighbours are taken together
@@ -71,9 +71,7 @@ def traffic(
         for function, index in zip(runnable.functions, runnable.indices, strict=True):
             lister = _Lister(launch, chip, group, index, blocks, step)
             with suppress(_EnoughError):
-                waits = function(lister)
-                for _ in waits if waits is not None else ():
-                    pass
+                walk(function, lister)
             step = lister.step
             found += [(stream, group) for stream in lister.streams.values()]
     cache = _Cache(chip.l2_bytes, bypass)
@@ -209,49 +207,16 @@ class _EnoughError(Exception):
     """A program has made as many copies as are followed."""
 
 
-class _Lister:
+class _Lister(Walker):
     """A core that does nothing but note the copies of all programs of a class."""
 
     def __init__(
         self, launch: Launch, chip: Chip, numbers: Array, index: int, blocks: int, step: int
     ) -> None:
-        self.launch, self.chip, self.numbers = launch, chip, numbers
-        self.index, self.sub = index, index if index != CUBE else 0
-        self.block, self.blocks = numbers % blocks, blocks
+        super().__init__(launch, numbers, index, blocks)
+        self.chip = chip
         self.step, self.left = step, _FOLLOWED
         self.streams: dict[tuple[str, bool], _Stream] = {}
-
-    buffer = Core.buffer
-    tensor = Core.tensor
-    dim = Core.dim
-    scalar = Core.scalar
-    element = Core.element
-    loop = Core.loop
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        """Return a method that does nothing: what is no copy does not matter here."""
-        return _nothing
-
-    def same(self, value: Value) -> Any:
-        """Return a number that is the same for all programs."""
-        return same(value)
-
-    def workspace(self, name: str) -> GlobalArea:
-        """Return scratch in global memory, which is not followed."""
-        space = next(w for w in self.launch.program.workspaces if w.name == name)
-        return GlobalArea(name, space.dtype, np.zeros(0, np.uint8), space.slots, space.elements)
-
-    def programs(self, line: Line, lo: Value, hi: Value, step: Value) -> Iterator[Value]:
-        """Yield the numbers of all programs of the class."""
-        yield self.numbers
-
-    def cross_wait(self, line: Line, event: int, queue: str) -> Iterator[None]:
-        """Go on."""
-        return iter(())
-
-    def read_scalar(self, line: Line, src: Place) -> Value:
-        """Return some number; a condition holds."""
-        return int(src.dtype is DType.U8)
 
     def copy_in(
         self, line: Line, dst: Place, src: Spot, shape: Sequence[Value],
@@ -315,7 +280,3 @@ class _Lister:
         stream.extras.append(
             spare(transfer, width * dtype.size, sizes, steps, int(starts.flat[0]))
         )
-
-
-def _nothing(*operands: Any) -> None:
-    """Do nothing."""

@@ -20,6 +20,7 @@ from tiledsl.simulator.lanes import POISON, Lanes, OutOfPlaceError
 from tiledsl.simulator.matrix import CubeCore
 from tiledsl.simulator.meeting import MarkingCore, Marks
 from tiledsl.simulator.places import GlobalArea, NotUniformError, Number
+from tiledsl.simulator.walk import reads_scalars, together
 from tiledsl.source import Span
 
 # So many bytes of buffers run at once: they stay in the processor's cache, and NumPy's calls
@@ -72,13 +73,22 @@ def run_values(
                     chunk = group[first : first + many]
                     lanes = _run_chunk(runnable, launch, chunk, lanes, make)
     except (OutOfPlaceError, NotUniformError) as fault:
-        raise type(fault)(f"{_line_of(fault, runnable)}: {fault}") from fault
+        text = f"{_line_of(fault, runnable)}: {fault}"
+        if isinstance(fault, NotUniformError):
+            raise NotUniformError(text, fault.values) from fault
+        raise OutOfPlaceError(text) from fault
 
 
 def classes(runnable: Runnable, launch: Launch) -> list[Array]:
-    """Return the numbers of the programs that can run together, for each class."""
+    """Return the numbers of the programs that can run together, for each class.
+
+    Where the program cannot tell, all run at once, without any work, until they part; those whose
+    ways rest on numbers out of tiles run one by one.
+    """
     total = count_programs(runnable, launch)
     numbers = np.arange(total, dtype=np.int64)
+    if runnable.program.uniform is None and not reads_scalars(runnable.program) and total:
+        return together(runnable.functions, runnable.indices, launch, numbers)
     if runnable.program.uniform is None:
         return [numbers[i : i + 1] for i in range(total)]
     columns = []
