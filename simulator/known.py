@@ -7,7 +7,7 @@ import numpy as np
 
 from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Launch
-from tiledsl.simulator.tape.perform import perform
+from tiledsl.simulator.tape.perform import covered, perform
 from tiledsl.simulator.tape.plan import Tape, record
 from tiledsl.simulator.tape.storage import UnplannedError
 from tiledsl.simulator.values import Runnable, classes, run_values
@@ -27,12 +27,14 @@ Question = tuple[int, int | None, frozenset[str]]
 class Known:
     """The classes of a launch, what it takes on each chip, and whether its order was checked.
 
-    ``tapes`` compute its values; ``untaped`` says that there are none.
+    ``tapes`` compute its values; ``untaped`` says that there are none. Of the tensors in
+    ``written`` they write every element.
     """
 
     groups: list[Array]
     tapes: list[Tape] = field(default_factory=list)
     untaped: bool = False
+    written: frozenset[str] = frozenset()
     counts: "dict[Question, Simulation]" = field(default_factory=dict)
     ordered: bool = False
 
@@ -56,19 +58,31 @@ def known_of(runnable: Runnable, launch: Launch) -> Known:
     return known
 
 
+def written(runnable: Runnable, launch: Launch, known: Known) -> frozenset[str]:
+    """Return the tensors of which a launch writes every element, as far as that is known."""
+    _record(runnable, launch, known)
+    return frozenset() if _shares_memory(launch) else known.written
+
+
 def compute(runnable: Runnable, launch: Launch, known: Known) -> None:
     """Compute the values of a launch, in place."""
-    if not known.tapes and not known.untaped:
-        try:
-            with np.errstate(all="ignore"):
-                known.tapes = _tapes(runnable, launch, known.groups)
-        except UnplannedError:
-            known.untaped = True
+    _record(runnable, launch, known)
     if known.untaped or _shares_memory(launch):
         run_values(runnable, launch, known.groups)
         return
     with np.errstate(all="ignore"):
         perform(known.tapes, launch)
+
+
+def _record(runnable: Runnable, launch: Launch, known: Known) -> None:
+    if known.tapes or known.untaped:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            known.tapes = _tapes(runnable, launch, known.groups)
+    except UnplannedError:
+        known.untaped = True
+    known.written = covered(known.tapes, launch)
 
 
 def _tapes(runnable: Runnable, launch: Launch, groups: list[Array]) -> list[Tape]:

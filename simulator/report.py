@@ -1,6 +1,6 @@
 """One run in the simulator, and what it tells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from tiledsl.simulator.hazards import (
     meeting_hazard,
     unwritten_hazard,
 )
-from tiledsl.simulator.known import compute, known_of
+from tiledsl.simulator.known import compute, known_of, written
 from tiledsl.simulator.meeting import marks_of, unwritten
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
@@ -106,12 +106,14 @@ def simulate(
     hazards: bool = False,
     cores: int | None = None,
     bypass: frozenset[str] = frozenset(),
+    fill: Callable[[Collection[str]], None] | None = None,
 ) -> Simulation:
     """Run ``program`` on ``arrays``, in place, and count its cycles on ``chip``.
 
     With ``hazards`` its order is checked first, and that no two programs write one element; a
     `HazardError` tells what is wrong. ``cores`` is the number of blocks, at most; all that the chip
-    has if it is not given.
+    has if it is not given. ``fill`` is called before values are computed, with the outputs of which
+    every element will be written.
     """
     flat = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     launch = prepare(program, flat, dims, scalars)
@@ -129,6 +131,8 @@ def simulate(
         timing = measure(runnable, launch, chip, groups, cores, bypass=bypass)
         result = known.counts[question] = Simulation(program, chip, timing)
     marks = marks_of(launch) if hazards else None
+    if fill is not None:
+        fill(() if hazards else written(runnable, launch, known))
     if marks is None:
         compute(runnable, launch, known)
     else:

@@ -11,12 +11,13 @@ from tiledsl.ops.registry import Array
 from tiledsl.simulator.core import Launch
 from tiledsl.simulator.halves import widen
 from tiledsl.simulator.tape.plan import Tape
-from tiledsl.simulator.tape.storage import Each, Ref, Step
+from tiledsl.simulator.tape.storage import Each, Ref, Root, Step
 
 # A function with its operands and its result, and which of these each chunk has anew: operands by
 # number, the result as -1.
 Call = tuple[Callable[..., Any], list[Any], Any, list[tuple[int, Ref | Each]]]
 
+_MOST_MARKED = 1 << 24  # elements of a tensor up to which those that are written are marked
 _own = threading.local()  # the arena of each thread
 
 
@@ -36,6 +37,27 @@ def perform(tapes: Sequence[Tape], launch: Launch) -> None:
         wide[name] = widen(tensors[name].view(np.float16)).view(np.uint8)
     for tape in tapes:
         _play(tape, tensors, wide)
+
+
+def covered(tapes: Sequence[Tape], launch: Launch) -> frozenset[str]:
+    """Return the outputs of which tapes write every element."""
+    marks: dict[str, Array] = {}
+    for tensor in launch.program.tensors:
+        count = launch.tensors[tensor.name].bytes.size // tensor.dtype.size
+        if tensor.role == "out" and count <= _MOST_MARKED:
+            marks[tensor.name] = np.zeros(count, np.bool_)
+    for tape in tapes:
+        for step in tape.steps:
+            root, offset, dims, dtype = step.out
+            if root.tensor in marks:
+                size = dtype.itemsize
+                there = Root(0, root.tensor, root.starts // size)
+                steps = tuple((n, s // size) for n, s in dims)
+                small = Ref(there, offset // size, steps, np.dtype(np.bool_))
+                whole = _moving(small, tape.count, marks, {})
+                for first, last in [(0, tape.count)] if root.even else tape.chunks:
+                    whole[slice(first, last)][...] = True
+    return frozenset(name for name, mark in marks.items() if mark.all())
 
 
 def _play(tape: Tape, tensors: Mapping[str, Array], wide: Mapping[str, Array]) -> None:

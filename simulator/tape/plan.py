@@ -1,7 +1,7 @@
 """From what was recorded to what is played: nothing needless, results in place, a small arena."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -33,17 +33,14 @@ class Tape:
     places: dict[Root, int]
     chunks: list[tuple[int, int]]
     bound: Any = None
+    most: int = field(init=False)
+    wide: list[str] = field(init=False)
 
-    @property
-    def most(self) -> int:
-        """How many programs run at once, at most."""
-        return max((last - first for first, last in self.chunks), default=0)
-
-    @property
-    def wide(self) -> list[str]:
-        """The tensors of f16 that are made f32."""
+    def __post_init__(self) -> None:
+        """Note how many programs run at once, and which tensors of f16 are made f32."""
+        self.most = max((last - first for first, last in self.chunks), default=0)
         roots = [root for step in self.steps for root in _roots(step) if root.wide]
-        return list(dict.fromkeys(root.tensor for root in roots))
+        self.wide = list(dict.fromkeys(root.tensor for root in roots))
 
 
 def record(

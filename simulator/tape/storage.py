@@ -31,12 +31,13 @@ class Root:
     whole: bool = False
     low: float = -np.inf
     high: float = np.inf
+    even: bool = field(init=False)
 
+    def __post_init__(self) -> None:
+        """Note whether all programs are at equal distances."""
+        starts = self.starts
+        self.even = len(starts) < 3 or bool((np.diff(starts) == starts[1]).all())
 
-    @property
-    def even(self) -> bool:
-        """Whether all programs are at equal distances."""
-        return len(self.starts) < 3 or bool((np.diff(self.starts) == self.starts[1]).all())
 
 
 class Ref(NamedTuple):

@@ -59,10 +59,16 @@ def _elsewhere(name: str) -> str:
 
 def poisoned(shape: Sequence[int], dtype: DType) -> Array:
     """Return a new array filled with what no kernel writes by chance: NaN, or bytes of 0x5A."""
-    if dtype.is_float:
-        return np.full(shape, np.nan, dtype.numpy)
-    if dtype.bits < 8:
-        return np.full(shape, 5, dtype.numpy)
     array = np.empty(shape, dtype.numpy)
-    array.reshape(-1).view(np.uint8)[...] = 0x5A
+    poison(array, dtype)
     return array
+
+
+def poison(array: Array, dtype: DType) -> None:
+    """Fill a contiguous array with what no kernel writes by chance."""
+    if dtype.is_float:
+        array[...] = np.nan
+    elif dtype.bits < 8:
+        array[...] = 5
+    else:
+        array.reshape(-1).view(np.uint8)[...] = 0x5A

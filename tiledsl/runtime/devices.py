@@ -1,6 +1,6 @@
 """The places where a compiled kernel can run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,13 +55,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a compiled kernel, in place on ``arrays``; ``files`` renders its sources."""
+    """One run of a compiled kernel, in place on ``arrays``; ``files`` renders its sources.
+
+    ``fill`` poisons the outputs, but those named, before anything is computed.
+    """
 
     compiled: Compiled
     arrays: dict[str, Array]
     dims: Mapping[str, int]
     scalars: Mapping[str, Number]
     files: Callable[[], dict[str, str]]
+    fill: Callable[[Collection[str]], None]
     hazards: bool
 
 
@@ -84,10 +88,14 @@ def run_on(
     hazards: bool = False,
 ) -> Run:
     """Run on the arrays of ``launch``, in place."""
-    with packed(compiled.kernel, launch.arrays | tables_of(compiled.kernel)) as arrays:
+    kernel = compiled.kernel
+    if device != "sim" or any(t.dtype.bits < 8 for t in kernel.outputs):
+        launch.fill()
+    with packed(kernel, launch.arrays | tables_of(kernel)) as arrays:
         job = Job(
-            compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), hazards=hazards
-        )
+            compiled, arrays, launch.dims, launch.scalars, lambda: emit(compiled), launch.fill,
+            hazards=hazards,
+        )  # fmt: skip
         return _RUNNERS[device](job)
 
 
@@ -115,7 +123,7 @@ def _simulate(job: Job) -> Run:
     try:
         result = simulate(
             program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards,
-            cores=job.compiled.cores, bypass=job.compiled.bypass,
+            cores=job.compiled.cores, bypass=job.compiled.bypass, fill=job.fill,
         )  # fmt: skip
     except (DeadlockError, HazardError, OutOfPlaceError) as fault:
         raise DeviceError(f"{name}: {fault}") from fault

@@ -228,11 +228,12 @@ class Kernel:
             raise ArgumentError(f"fallback: expected {NUMPY}, got {fallback!r}")
         target = "" if device == NUMPY else target_of(device, chip)
         graph = self.instance(specialise(self.header, given, types or {}))
-        launch = prepare(graph, given, dims or {})
+        launch = prepare(graph, given, dims or {}, fill=isinstance(graph, OpGraph))
         _know_tiles(graph, tiles or {})
         runs: list[Run] = []
         for kernel, inner in steps(graph, launch):
             if device == NUMPY:
+                inner.fill()
                 runs.append(run_in_numpy(kernel, inner))
                 continue
             try:
@@ -241,6 +242,7 @@ class Kernel:
                 reason = refused(error)
                 if not fallback or reason is None:
                     raise
+                inner.fill()
                 runs.append(run_in_numpy(kernel, inner, reason))
                 continue
             runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))

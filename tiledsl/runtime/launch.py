@@ -1,6 +1,6 @@
 """From a kernel and its arguments to a launch: dims solved, facts checked, outputs allocated."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +9,11 @@ from tiledsl import scalar as sc
 from tiledsl.ir import Fact, Kernel, OpGraph, ScalarParam, Tensor
 from tiledsl.ops import convert
 from tiledsl.ops.registry import Array
-from tiledsl.runtime.arrays import as_array, describe, element_type, poisoned
+from tiledsl.runtime.arrays import as_array, describe, element_type, poison, poisoned
 from tiledsl.runtime.binding import did_you_mean, scalar_value
 from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number, Unknown, evaluate
+from tiledsl.types import DType
 
 MAX_DIM = 2**31 - 1
 
@@ -23,7 +24,8 @@ class Launch:
 
     ``arrays`` are contiguous and have one axis a dim: star dims are taken as one. ``outputs`` are
     views of the same memory with the caller's axes. ``copies`` are the caller's arrays that could
-    not be worked on in place, with what they receive at the end.
+    not be worked on in place, with what they receive at the end. ``empty`` are outputs that hold
+    whatever was in their memory.
     """
 
     dims: dict[str, int]
@@ -31,6 +33,14 @@ class Launch:
     arrays: dict[str, Array]
     outputs: dict[str, Array]
     copies: list[tuple[Array, Array]] = field(default_factory=list)
+    empty: dict[str, DType] = field(default_factory=dict)
+
+    def fill(self, but: Collection[str] = ()) -> None:
+        """Poison the outputs that are still empty; ``but`` are those of which all is written."""
+        for name, dtype in self.empty.items():
+            if name not in but:
+                poison(self.arrays[name], dtype)
+        self.empty.clear()
 
     def finish(self) -> None:
         """Copy what could not be updated in place back to the caller's arrays."""
@@ -43,10 +53,13 @@ def prepare(
     arguments: Mapping[str, object],
     dims: Mapping[str, int],
     ready: Mapping[str, Array] | None = None,
+    *,
+    fill: bool = True,
 ) -> Launch:
     """Return the launch of ``kernel`` on ``arguments``; raise `ArgumentError` where they are wrong.
 
-    ``ready`` are outputs that exist already (those of a step of an op); the others are allocated.
+    ``ready`` are outputs that exist already (those of a step of an op); the others are allocated,
+    and poisoned unless ``fill`` is false: `Launch.fill` does it later.
     """
     ready = ready or {}
     inputs = [p for p in kernel.params if isinstance(p, Tensor)]
@@ -66,8 +79,12 @@ def prepare(
         if tensor.initial is not None:
             start = evaluate(tensor.initial, solver.dims, scalars, launch.arrays)
             whole[...] = convert(np.asarray(start), tensor.dtype)
+        elif array is None:
+            launch.empty[tensor.name] = tensor.dtype
         launch.outputs[tensor.name] = whole
         launch.arrays[tensor.name] = whole.reshape(solver.shape(tensor))
+    if fill:
+        launch.fill()
     return launch
 
 
@@ -230,14 +247,14 @@ class _Solver:
         return tuple(sizes)
 
     def allocate(self, tensor: Tensor) -> Array:
-        """Return a poisoned array for an output, with the axes that its star dims came with."""
+        """Return an array for an output, with the axes that its star dims came with."""
         axes: list[int] = []
         stars = tensor.star or (False,) * len(tensor.shape)
         for scalar, size, star in zip(tensor.shape, self.shape(tensor), stars, strict=True):
             known = self.axes.get(scalar.name) if star and isinstance(scalar, sc.Dim) else None
             axes += known if known is not None else (size,)
         try:
-            return poisoned(axes, tensor.dtype)
+            return np.empty(axes, tensor.dtype.numpy)
         except (MemoryError, ValueError):
             shape = ", ".join(map(str, axes))
             raise ArgumentError(
