@@ -1,5 +1,6 @@
 """f16 kept as the f32 of the same value: NumPy converts element by element, this by vectors."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,18 @@ def round_into(x: Array, out: Array) -> None:
     bits: Array = push.view(np.int32)
     signs = None if least > 0 else np.bitwise_and(x.view(np.int32), _SIGN)
     np.bitwise_and(x.view(np.int32), _EXPONENT, out=bits)
-    np.maximum(push, _LEAST, out=push)
+    np.maximum(push, _row(x.shape[-1]), out=push)
     np.multiply(push, _PUSH, out=push)
     np.add(x, push, out=out)
     np.subtract(out, push, out=out)
     if signs is not None:  # of what has become 0
         np.bitwise_or(out.view(np.int32), signs, out=out.view(np.int32))
+
+
+@lru_cache(maxsize=64)
+def _row(count: int) -> Array:
+    """Return ``_LEAST`` so often; NumPy's `maximum` with one number goes one by one."""
+    return np.full(count, _LEAST)
 
 
 def narrow_into(x: Array, out: Array) -> None:

@@ -107,7 +107,10 @@ def _arena(size: int) -> Array:
 
 
 def _call(tape: Tape, step: Step, arena: Array, count: int) -> Call:
-    """Return the call of a step for so many programs."""
+    """Return the call of a step for so many programs.
+
+    NumPy's `maximum` and `minimum` with one number go one by one, those with a row do not.
+    """
     sources: list[Any] = []
     moving: list[tuple[int, Ref | Each]] = []
     for at, source in enumerate(step.sources):
@@ -120,7 +123,8 @@ def _call(tape: Tape, step: Step, arena: Array, count: int) -> Call:
             sources.append(_scratch(tape, source, arena, count))
             continue
         else:
-            sources.append(source)
+            slow = step.function in (np.maximum, np.minimum)
+            sources.append(np.full(step.out.shape[-1:], source) if slow else source)
             continue
         sources.append(None)
     if step.out.root.tensor:

@@ -15,7 +15,7 @@ from tiledsl.simulator.tape.cube import CubeRecorder
 from tiledsl.simulator.tape.storage import Operand, Piece, Ref, Root, Split, Step, joined
 
 Function = Callable[[Any], Iterator[None] | None]
-_ARENA = 3 << 17  # bytes of scratch of the programs that run at once: what a cache holds
+_ARENA = 3 << 19  # bytes of scratch of the programs that run at once: what a cache holds
 
 
 @dataclass(slots=True, eq=False)
