@@ -25,7 +25,7 @@ def widen(halves: Array) -> Array:
 
 def widen_into(halves: Array, out: Array) -> None:
     """Write f16 as f32."""
-    if halves.size < _FEW or not out.flags.c_contiguous:
+    if halves.size < _FEW:
         out[...] = halves
         return
     # The bits in their new places; the multiplication also makes numbers of subnormals.
@@ -44,7 +44,7 @@ def round_into(x: Array, out: Array) -> None:
     A number with exponent ``e`` keeps the bits from ``2 ** (e - 10)`` up: adding ``1.5 * 2 ** (e +
     13)`` makes f32 round there, and taking it away again is exact.
     """
-    if x.size < _FEW or not x.flags.c_contiguous or not out.flags.c_contiguous:
+    if x.size < _FEW:
         out[...] = x.astype(np.float16)
         return
     least = x.min()
@@ -71,7 +71,7 @@ def _row(count: int) -> Array:
 
 def narrow_into(x: Array, out: Array) -> None:
     """Write f32 as f16, rounded to the nearest, ties to even."""
-    if x.size < _FEW or not x.flags.c_contiguous:
+    if x.size < _FEW:
         out[...] = x
         return
     near: Array = np.empty(x.shape, np.float32)

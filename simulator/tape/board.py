@@ -176,13 +176,17 @@ class Board:
         scale = 2 if half else 1
         root = Root((end - start) * scale)
         covered = np.zeros(end - start, np.bool_)
-        for thing in met:
-            _mark(covered, thing, start)
+        left: list[Thing] = []  # what is not all under what was put later
+        for thing in reversed(met):
+            mark = _marked(covered, thing, start)
+            if not mark.all():
+                mark[...] = True
+                left.insert(0, thing)
         if not covered.all():
             whole = ((root.size // 4, 4),) if half else ((root.size, 1),)
             poison = np.asarray(_HALF_POISON) if half else np.asarray(POISON, np.uint8)
             self.emit(Step(arithmetic.put, [poison], Ref(root, 0, whole, F32 if half else _BYTE)))
-        for thing in met:
+        for thing in left:
             self._write(thing, root, start, half=half)
         item = 2 if half else 1
         dims = (((end - start) // item, item, item * scale),)
@@ -261,13 +265,13 @@ def _same_place(one: Piece, other: Piece) -> bool:
     ]
 
 
-def _mark(covered: Array, thing: Thing, start: int) -> None:
+def _marked(covered: Array, thing: Thing, start: int) -> Array:
+    """Return the marks of the bytes that a thing stands for; ``covered`` begins with ``start``."""
     if isinstance(thing, Bits):
         end = thing.start - start + -(-thing.count // 8)
-        covered[thing.start - start : end] = True
-    elif isinstance(thing, Piece):
+        return covered[thing.start - start : end]
+    if isinstance(thing, Piece):
         shape = (*(n for n, _, _ in thing.dims), thing.item)
         strides = (*(s for _, s, _ in thing.dims), 1)
-        np.ndarray(shape, np.bool_, covered, thing.start - start, strides)[...] = True
-    else:
-        covered[thing.start - start : thing.end - start] = True
+        return np.ndarray(shape, np.bool_, covered, thing.start - start, strides)
+    return covered[thing.start - start : thing.end - start]

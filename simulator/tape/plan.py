@@ -52,7 +52,8 @@ def record(
         CubeRecorder(launch, group, board, index=index, crossing=crossing) for index in indices
     ]
     run_together(functions, cores)
-    steps = _needed(board.steps)
+    fixed = {t.name for t in launch.program.tensors if t.role in ("in", "table")}
+    steps = _late(_needed(board.steps), fixed)
     _store_in_place(steps, {t.name for t in launch.program.tensors if t.role == "out"})
     size, places = _arena(steps)
     return Tape(len(group), steps, size, places, _chunks(steps, len(group), size))
@@ -73,39 +74,66 @@ def _needed(steps: Sequence[Step]) -> list[Step]:
     return kept[::-1]
 
 
+def _late(steps: Sequence[Step], fixed: set[str]) -> list[Step]:
+    """Put what is made from tensors that never change to where it is needed first.
+
+    A core that runs ahead of others would fill the arena with what they take up much later.
+    """
+    waiting: dict[Root, list[Step]] = {}
+    found: list[Step] = []
+    for step in steps:
+        out = step.out.root
+        early = all(root.tensor in fixed for root in _roots(step))
+        if early and not out.tensor:
+            waiting.setdefault(out, []).append(step)
+            continue
+        for root in dict.fromkeys((*_roots(step), out)):
+            found += waiting.pop(root, ())
+        found.append(step)
+    return found
+
+
 # ---- results straight into global memory --------------------------------------------------------
 
 
 def _store_in_place(steps: list[Step], outputs: set[str]) -> None:
-    """Let steps write to global memory what would only be copied there, where nobody notices."""
+    """Let steps write where their result would only be copied to, where nobody notices.
+
+    That is in global memory, or a part of what is put together in scratch.
+    """
     read = {root.tensor for step in steps for root in _roots(step) if root.tensor}
     makers: dict[Root, list[Step]] = {}
     users: dict[Root, list[Step]] = {}
-    stores: dict[str, list[Ref]] = {}
+    stores: dict[Root | str, list[Ref]] = {}
     for step in steps:
         makers.setdefault(step.out.root, []).append(step)
-        if step.out.root.tensor:
-            stores.setdefault(step.out.root.tensor, []).append(step.out)
+        stores.setdefault(_place(step.out), []).append(step.out)
         for root in _roots(step):
             users.setdefault(root, []).append(step)
     for at in range(len(steps) - 1, -1, -1):
         step = steps[at]
         target, (source, *_) = step.out, step.sources
-        name = target.root.tensor
+        name, place = target.root.tensor, _place(target)
         if step.function is not arithmetic.put or not isinstance(source, Ref) or source.root.tensor:
             continue
         made = makers[source.root]
-        alone = name in outputs and name not in read and len(made) == 1
-        if not alone or not source.dense or not made[0].out.dense or not _apart(target):
+        open_ = not name or (name in outputs and name not in read and _apart(target))
+        if not open_ or len(made) != 1 or not source.dense or not made[0].out.dense:
             continue
-        if any(other is not target and _may_meet(other, target) for other in stores[name]):
+        if any(other is not target and _may_meet(other, target) for other in stores[place]):
             continue
         if _moved(source.root, source, target, [made[0], *users[source.root]], step):
-            makers.pop(source.root)
-            stores[name].remove(target)
-            stores[name].append(made[0].out)
-            makers.setdefault(target.root, []).append(made[0])
+            stores[place].remove(target)
+            stores[place].append(made[0].out)
+            makers[target.root].remove(step)
+            makers[target.root].append(made[0])
+            users.setdefault(target.root, []).extend(u for u in users[source.root] if u is not step)
             del steps[at]
+
+
+def _place(ref: Ref) -> Root | str:
+    """Return what of all places is written."""
+    return ref.root.tensor or ref.root
 
 
 def _apart(ref: Ref) -> bool:
