@@ -41,23 +41,29 @@ def perform(tapes: Sequence[Tape], launch: Launch) -> None:
 
 def covered(tapes: Sequence[Tape], launch: Launch) -> frozenset[str]:
     """Return the outputs of which tapes write every element."""
-    marks: dict[str, Array] = {}
+    stores = [(tape, step.out) for tape in tapes for step in tape.steps if step.out.root.tensor]
+    found: list[str] = []
     for tensor in launch.program.tensors:
-        count = launch.tensors[tensor.name].bytes.size // tensor.dtype.size
+        mine = [(tape, out) for tape, out in stores if out.root.tensor == tensor.name]
+        unit = min((out.dtype.itemsize for _, out in mine), default=1)
+        count = launch.tensors[tensor.name].bytes.size // unit
         if tensor.role == "out" and count <= _MOST_MARKED:
-            marks[tensor.name] = np.zeros(count, np.bool_)
-    for tape in tapes:
-        for step in tape.steps:
-            root, offset, dims, dtype = step.out
-            if root.tensor in marks:
-                size = dtype.itemsize
-                there = Root(0, root.tensor, root.starts // size)
-                steps = tuple((n, s // size) for n, s in dims)
-                small = Ref(there, offset // size, steps, np.dtype(np.bool_))
-                whole = _moving(small, tape.count, marks, {})
-                for first, last in [(0, tape.count)] if root.even else tape.chunks:
-                    whole[slice(first, last)][...] = True
-    return frozenset(name for name, mark in marks.items() if mark.all())
+            mark = np.zeros(count, np.bool_)
+            for tape, out in mine:
+                _mark(mark, unit, tape, out)
+            found += [tensor.name] if mark.all() else []
+    return frozenset(found)
+
+
+def _mark(marks: Array, unit: int, tape: Tape, out: Ref) -> None:
+    """Mark what a store of all programs writes; a mark stands for ``unit`` bytes."""
+    root, offset, dims, dtype = out
+    there = Root(0, root.tensor, root.starts // unit)
+    steps = *((n, s // unit) for n, s in dims), (dtype.itemsize // unit, 1)
+    small = Ref(there, offset // unit, steps, np.dtype(np.bool_))
+    whole = _moving(small, tape.count, {root.tensor: marks}, {})
+    for first, last in [(0, tape.count)] if root.even else tape.chunks:
+        whole[slice(first, last)][...] = True
 
 
 def _play(tape: Tape, tensors: Mapping[str, Array], wide: Mapping[str, Array]) -> None:
