@@ -50,12 +50,14 @@ def test_all_is_documented(name: str) -> None:
 def test_every_kernel_has_a_test(name: str) -> None:
     module, kernels = loaded(name)
     assert {k for k in kernels if k not in module.tests} <= STEPS
-    tested: dict[str, set[object]] = {}
+    tested: dict[str, set[tuple[str, object]]] = {}
     for plan in runner.tests_of(module):
-        tested.setdefault(plan.name, set()).update(dict(c.values).get("T") for c in plan.cases)
+        found = tested.setdefault(plan.name, set())
+        found.update(value for case in plan.cases for value in case.values)
     for kernel in (kernels[k] for k in kernels if k in module.tests):
-        for choices in kernel.generics.values():
-            assert len(choices) == 1 or set(choices) <= tested[kernel.name], kernel.name
+        for name, choices in kernel.generics.items():
+            wanted = {(name, choice) for choice in choices}
+            assert len(choices) == 1 or wanted <= tested[kernel.name], kernel.name
 
 
 @pytest.mark.parametrize("name", WITH_KERNELS)
