@@ -156,6 +156,9 @@ def _case(module: "Module", kernel: "Kernel", settings: Settings) -> "tuple[Plan
     plan = next((t for t in tests if not t.fails), Plan(kernel.name))
     first = dict(plan.cases[0].values) if plan.cases else {}
     wanted: dict[str, Value] = {**settings.types, **settings.parameters, **settings.dims}
+    rest = ", ".join(f"{n}={v}" for n, v in first.items() if n not in wanted)
+    if rest:
+        click.echo(f"note: not given, so as in the first test: {rest}", err=True)
     return plan, Case(tuple((first | wanted).items()))
 
 
