@@ -145,8 +145,10 @@ def compile_kernel(
 
         kernel = run_passes(kernel)
         plan = plan_for(schedules, kernel, target, tiles)
-        sizes = gpu.choose_tiles(kernel, target, plan.tiles)
-        return Compiled(kernel, target, sizes, gpu.lower(kernel, sizes, target))
+        sizes = gpu.choose_tiles(kernel, target, plan.tiles, plan)
+        found = gpu.lower(kernel, sizes, target, plan)
+        warnings = gpu.without_effect(plan, found)
+        return Compiled(kernel, target, sizes, found, warnings=warnings)
     from tiledsl import npu
     from tiledsl.chips import load as load_chip
 
@@ -154,7 +156,8 @@ def compile_kernel(
     plan = plan_for(schedules, kernel, chip.name, tiles)
     kernel, plan = npu.fit(kernel, chip, plan)
     program = npu.lower(kernel, chip, plan)
-    return Compiled(kernel, target, plan.tiles, program, plan.cores, plan.bypass)
+    idle = npu.without_effect(kernel, chip, plan, program)
+    return Compiled(kernel, target, plan.tiles, program, plan.cores, plan.bypass, idle)
 
 
 def emit(compiled: "Compiled") -> dict[str, str]:

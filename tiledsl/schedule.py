@@ -1,11 +1,30 @@
 """Schedules applied: which tile sizes and directives hold for a kernel on a target."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from typing import Literal as Lit
 
 from tiledsl import ir
+from tiledsl.diagnostics import Diagnostic
 from tiledsl.scalar import Axis, Literal, Scalar, TileSize, rewrite, walk
 from tiledsl.syntax import tree
+
+
+@dataclass(frozen=True)
+class NoEffect(Diagnostic):
+    """A directive of a schedule that changes nothing on a target."""
+
+    code: ClassVar[str] = "W601"
+    severity: ClassVar[Lit["error", "warning"]] = "warning"
+    target: str
+    word: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """Name the directive and the target."""
+        return f"`{self.word}` has no effect on {self.target}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -18,6 +37,10 @@ class Plan:
     through all of n together. ``bypass`` names tensors that a cache is not to keep.
     ``skews`` gives for a loop in which tiles go from core to core and back how many turns the first
     core is ahead (``skew j by 2``); 0 is none.
+    ``steps`` (``split k over l0 by 64``) is how much of a product's depth goes through L0 at once,
+    ``shared`` (``split m over vector``) the grid range whose rows the two vector cores share, and
+    ``places`` (``place acc in ub``) says where values live. ``unrolls`` and ``warps`` are for GPUs.
+    ``said`` are the directives themselves: see `NoEffect`.
     ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
@@ -31,6 +54,12 @@ class Plan:
     flexible: Mapping[str, int] = field(default_factory=dict)
     bypass: frozenset[str] = frozenset()
     skews: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+    shared: str | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+    unrolls: Mapping[str, int] = field(default_factory=dict)
+    warps: int | None = None
+    said: tuple[tree.Directive, ...] = ()
 
 
 def plan_for(
@@ -45,10 +74,12 @@ def plan_for(
     best = max(fitting, key=lambda s: len(s.target), default=None)
     sizes: dict[str, int] = {}
     depths: dict[str, int] = {}
-    cores: int | None = None
-    swizzle: tuple[tuple[str, ...], int] | None = None
-    bypass: frozenset[str] = frozenset()
+    plan = Plan()
     skews: dict[str, int] = {}
+    steps: dict[str, int] = {}
+    places: dict[str, str] = {}
+    unrolls: dict[str, int] = {}
+    said = [s for s in best.directives if isinstance(s, tree.Directive)] if best else []
     for line in best.directives if best else ():
         match line:
             case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
@@ -60,13 +91,25 @@ def plan_for(
             case tree.Directive(word="pipeline", names=(name,), argument=tree.Number(value=depth)):
                 depths[name.id] = int(depth)
             case tree.Directive(word="cores", argument=tree.Number(value=count)):
-                cores = int(count)
+                plan = replace(plan, cores=int(count))
+            case tree.Directive(word="warps", argument=tree.Number(value=count)):
+                plan = replace(plan, warps=int(count))
             case tree.Directive(word="swizzle", names=names, argument=tree.Number(value=by)):
-                swizzle = (tuple(n.id for n in names), int(by))
+                plan = replace(plan, swizzle=(tuple(n.id for n in names), int(by)))
             case tree.Directive(word="skew", names=(name,), argument=tree.Number(value=turns)):
                 skews[name.id] = int(turns)
+            case tree.Directive(word="split", names=(name,), step=tree.Number(value=step)):
+                steps[name.id] = int(step)
+            case tree.Directive(word="split", names=(name,), argument=tree.Name(id="vector")):
+                plan = replace(plan, shared=name.id)
+            case tree.Directive(word="place", names=(name,), argument=tree.Name(id=place)):
+                places[name.id] = place
+            case tree.Directive(word="unroll", names=(name,), argument=tree.Number(value=by)):
+                unrolls[name.id] = int(by)
+            case tree.Directive(word="unroll", names=(name,)):
+                unrolls[name.id] = 0
             case tree.Directive(word="bypass", names=names):
-                bypass |= {n.id for n in names}
+                plan = replace(plan, bypass=plan.bypass | {n.id for n in names})
             case _:
                 pass
     soft: frozenset[str] = frozenset()
@@ -75,7 +118,10 @@ def plan_for(
         soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
-    return Plan(known, soft, depths, cores, swizzle, bypass=bypass, skews=skews)
+    return replace(
+        plan, tiles=known, soft=soft, depths=depths, skews=skews, steps=steps, places=places,
+        unrolls=unrolls, said=tuple(said),
+    )  # fmt: skip
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

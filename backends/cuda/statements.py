@@ -135,7 +135,9 @@ class Writer:
                 self._copy_panel(statement)
             case Multiply():
                 self._multiply(statement)
-            case Loop(name=name, lo=lo, hi=hi, step=step, body=body):
+            case Loop(name=name, lo=lo, hi=hi, step=step, body=body, unroll=unroll):
+                if unroll is not None:
+                    self.line(f"{_UNROLL} {unroll}" if unroll else _UNROLL)
                 with self.braces(loop(name, plain(lo), self.words.text(hi), step)):
                     self.block(body)
             case Branch(condition=condition, then=then, orelse=orelse):

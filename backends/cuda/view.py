@@ -194,7 +194,7 @@ def _program_loop(writer: Writer, program: Program) -> None:
         writer.line(f"const int64_t programs_ = {total};")
         head = "for (int64_t program_ = blockIdx.x; program_ < programs_; program_ += gridDim.x)"
         with writer.braces(head):
-            _number_to_tiles(writer, numbered, "program_")
+            _number_to_tiles(writer, numbered, "program_", program.swizzle)
             writer.block(program.body)
         return
     writer.line("// Programs are dealt to the blocks in turn; how many there are, the data says.")
@@ -221,7 +221,7 @@ def _walk(
         writer.line(line)
     writer.line(f"const int64_t programs_ = {_total(numbered)};")
     with writer.braces("for (; next_ < dealt_ + programs_; next_ += gridDim.x)"):
-        _number_to_tiles(writer, numbered, "(next_ - dealt_)")
+        _number_to_tiles(writer, numbered, "(next_ - dealt_)", program.swizzle)
         writer.block(program.body)
     writer.line("dealt_ += programs_;")
 
@@ -260,13 +260,30 @@ def _total(ranges: tuple[GridRange, ...]) -> str:
     return " * ".join(f"int64_t({r.count})" for r in ranges) or "1"
 
 
-def _number_to_tiles(writer: Writer, ranges: tuple[GridRange, ...], name: str) -> None:
-    """Write what a program's number says: the last range varies fastest."""
+def _number_to_tiles(
+    writer: Writer, ranges: tuple[GridRange, ...], name: str, swizzle: int
+) -> None:
+    """Write what a program's number says: the last range varies fastest.
+
+    With ``swizzle`` that many tiles of the range before go through all of the last together.
+    """
     words = writer.words
     rest = name
     lines = []
+    own: dict[int, str] = {}
+    if swizzle > 1:
+        high, wide = ranges[-2].count, ranges[-1].count
+        for text in (
+            f"const int64_t number_ = {name} % (int64_t({high}) * {wide});",
+            f"const int64_t first_ = number_ / (int64_t({wide}) * {swizzle}) * {swizzle};",
+            f"const int64_t group_ = tdsl::minimum(int64_t({swizzle}), {high} - first_);",
+            f"const int64_t inside_ = number_ % (int64_t({wide}) * {swizzle});",
+        ):
+            writer.line(text)
+        last = len(ranges) - 1
+        own = {last - 1: "first_ + inside_ % group_", last: "inside_ / group_"}
     for k, r in reversed(list(enumerate(ranges))):
-        index = rest if k == 0 else f"{rest} % {r.count}"
+        index = own.get(k, rest if k == 0 else f"{rest} % {r.count}")
         place = f"int({index})" if r.tile == 1 else f"int({index}) * {r.tile}"
         low = "" if r.lo == sc.ZERO else f"{_lo(r, words)} + "
         lines.append((r, f"const int {r.start} = {low}{place};"))

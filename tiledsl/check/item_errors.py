@@ -49,6 +49,20 @@ class BadTileSize(Finding):
 
 
 @dataclass(frozen=True)
+class BadDirective(Finding):
+    """A directive whose number or place is none that it can have."""
+
+    code: ClassVar[str] = "S128"
+    word: str
+    expected: str
+
+    @property
+    def message(self) -> str:
+        """Say what it takes."""
+        return f"`{self.word}` takes {self.expected}"
+
+
+@dataclass(frozen=True)
 class UnknownTarget(Finding):
     """A schedule for what nothing is built for."""
 

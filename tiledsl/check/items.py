@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tiledsl import chips
 from tiledsl.check.errors import Finding, UnknownFunction, UnknownName
 from tiledsl.check.item_errors import (
+    BadDirective,
     BadTileSize,
     CaseShape,
     FreeIndex,
@@ -283,6 +284,33 @@ def _schedule(parts: _Parts, item: tree.Schedule) -> Iterator[Finding]:
                 kind, known = _nameable(parts, word)
                 for name in names:
                     yield from _among(name, kind, parts.name, known)
+                expected = _expected(line)
+                if expected:
+                    at = line.argument or line
+                    yield BadDirective(at.span, word, expected)
+
+
+def _expected(line: tree.Directive) -> str:
+    """Return what a directive takes that it has not been given."""
+    match line:
+        case tree.Directive(word="split", argument=tree.Name(id="vector"), step=None):
+            return ""
+        case tree.Directive(word="split", argument=tree.Name(id="l0"), step=step):
+            return "" if step is not None and _whole(step) else "a step: `split k over l0 by 64`"
+        case tree.Directive(word="split"):
+            return "`vector`, or `l0` by a step"
+        case tree.Directive(word="place", argument=tree.Name(id=place)):
+            return "" if place in ("l0c", "l1", "ub") else "`l0c`, `l1` or `ub`"
+        case tree.Directive(word="warps", argument=argument):
+            fits = isinstance(argument, tree.Number) and argument.value in (1, 2, 4, 8, 16, 32)
+            return "" if fits else "a power of two up to 32"
+        case tree.Directive(word="skew", argument=argument):
+            fits = isinstance(argument, tree.Number) and argument.value in range(15)
+            return "" if fits else "a whole number from 0 to 14"
+        case tree.Directive(word="unroll" | "bypass", argument=None):
+            return ""
+        case tree.Directive(argument=argument):
+            return "" if argument is not None and _whole(argument) else "a whole number, at least 1"
 
 
 def _nameable(parts: _Parts, word: str) -> tuple[str, dict[str, None]]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib import import_module
 
 import click
@@ -50,6 +51,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; wrong input ends with a message and status 1, never a traceback."""
+    warnings.showwarning = _say
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -87,3 +89,8 @@ def _refusal(problem: Exception) -> int:
         click.echo(f"error: a mistake in tiledsl itself: {kind}: {problem}", err=True)
         click.echo("  = help: TILEDSL_TRACEBACK=1 shows where; please report it", err=True)
     return 1
+
+
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning by itself, without the place in the compiler where it was raised."""
+    click.echo(str(message), err=True)

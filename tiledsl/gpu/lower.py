@@ -33,19 +33,26 @@ from tiledsl.gpu.program import (
 from tiledsl.gpu.values import accumulate, keep, prepare, prepare_product, registers
 from tiledsl.ir import Value
 from tiledsl.scalar import Axis, Local, Scalar, Tensor
+from tiledsl.schedule import Plan as Schedule
 from tiledsl.schedule import limit_of, tile_of
 from tiledsl.types import DType
 
+NO_SCHEDULE = Schedule()
 
-def lower(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> Program:
+
+def lower(
+    kernel: ir.Kernel, tiles: Mapping[str, int], target: str, schedule: Schedule = NO_SCHEDULE
+) -> Program:
     """Return the program of ``kernel`` for ``target``; ``tiles`` gives every tile size."""
-    program = smallest(kernel, tiles, target)
+    program = smallest(kernel, tiles, target, schedule)
     if program.shared_bytes > program.target.shared_bytes:
         raise CompileError([_too_large(program)])
     return program
 
 
-def smallest(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> Program:
+def smallest(
+    kernel: ir.Kernel, tiles: Mapping[str, int], target: str, schedule: Schedule = NO_SCHEDULE
+) -> Program:
     """Return the program, which may want more shared memory than there is.
 
     Buffers that only save work are given up, largest first, while it does.
@@ -53,10 +60,18 @@ def smallest(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> Progra
     goal = TARGETS[target]
     deny: frozenset[Value] = frozenset()
     while True:
-        program, optional = _Lowering(kernel, tiles, goal, deny).run()
+        program, optional = _Lowering(kernel, tiles, goal, deny, schedule).run()
         if program.shared_bytes <= goal.shared_bytes or not optional:
             return program
         deny |= {max(optional, key=lambda value: optional[value].bytes)}
+
+
+def _swizzle(numbered: tuple[Axis, ...], schedule: Schedule) -> int:
+    """Return how many tiles of the last grid range but one go through all of the last together."""
+    if schedule.swizzle is None:
+        return 1
+    names, by = schedule.swizzle
+    return by if names == tuple(a.name for a in numbered[-2:]) else 1
 
 
 def _too_large(program: Program) -> OverShared:
@@ -70,13 +85,14 @@ def _too_large(program: Program) -> OverShared:
 
 class _Lowering:
     def __init__(
-        self, kernel: ir.Kernel, tiles: Mapping[str, int], target: Target, deny: frozenset[Value]
-    ) -> None:
+        self, kernel: ir.Kernel, tiles: Mapping[str, int], target: Target, deny: frozenset[Value],
+        schedule: Schedule,
+    ) -> None:  # fmt: skip
         def limit(axis: Axis) -> int:
             return max(1, limit_of(axis, tiles) or 1)
 
-        self.kernel = kernel
-        self.frame = Frame(kernel, tiles, target, plan(kernel, limit, deny))
+        self.kernel, self.schedule = kernel, schedule
+        self.frame = Frame(kernel, tiles, target, plan(kernel, limit, deny, schedule.warps))
         self.pending = Pending(self.frame)
 
     def run(self) -> tuple[Program, dict[Value, Buffer]]:
@@ -104,6 +120,7 @@ class _Lowering:
             facts=tuple((f, frame.resolve(f.condition)) for f in kernel.facts if _at_launch(f)),
             grid=grid,
             walked=walked,
+            swizzle=_swizzle(kernel.grid[walked:], self.schedule),
             host_counts=walked == 0 and not any(map(_reads_tensor, kernel.grid)),
             body=synchronise(tuple(body)),
             buffers=tuple(b for b in frame.buffers if b.offset >= 0),
@@ -315,7 +332,8 @@ class _Lowering:
                 frame.enter(axis, Local(name), Local(size))
             self._block(statement.body)
             self.pending.flush(frame.plan.end[id(statement)] + 1)
-        frame.out.append(Loop(statement.span, name, lo, hi, tile, tuple(body), axis))
+        unroll = self.schedule.unrolls.get(axis.name)
+        frame.out.append(Loop(statement.span, name, lo, hi, tile, tuple(body), axis, unroll))
 
     def _bound(self, axis: Axis, what: str, value: Scalar, statement: ir.For) -> Scalar:
         """Name a bound, so that it is computed once."""

@@ -48,12 +48,17 @@ class Plan:
     written: frozenset[Tensor]
 
 
-def plan(kernel: ir.Kernel, limit: Callable[[Axis], int], deny: frozenset[Value]) -> Plan:
-    """Decide for ``kernel``; values of ``deny`` are not kept even where it would pay."""
+def plan(
+    kernel: ir.Kernel, limit: Callable[[Axis], int], deny: frozenset[Value], warps: int | None
+) -> Plan:
+    """Decide for ``kernel``; values of ``deny`` are not kept even where it would pay.
+
+    ``warps`` is how many a block has, where a schedule says so.
+    """
     walk = _Walk()
     walk.block(kernel.body, ())
     contracts = [s for s in walk.defs.values() if isinstance(s, ir.Contract)]
-    threads = _threads(contracts, limit)
+    threads = 32 * warps if warps else _threads(contracts, limit)
     layouts = {c.result: layout_of(c, limit, threads) for c in contracts}
     plain = {value: layout for value, layout in layouts.items() if layout is not None}
     homes = {}

@@ -444,7 +444,10 @@ class Multiply(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Loop(Statement):
-    """``for (int name = lo; name < hi; name += step)``; ``axis`` is the range, where it is one."""
+    """``for (int name = lo; name < hi; name += step)``; ``axis`` is the range, where it is one.
+
+    ``unroll`` is how many turns the compiler is to write out; 0 is all of them.
+    """
 
     name: str
     lo: Scalar
@@ -452,6 +455,7 @@ class Loop(Statement):
     step: int
     body: tuple["Stmt", ...]
     axis: Axis | None = None
+    unroll: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +530,7 @@ class Program:
     facts: tuple[tuple[Fact, Scalar], ...]
     grid: tuple[GridRange, ...]
     walked: int
+    swizzle: int
     host_counts: bool
     body: tuple[Stmt, ...]
     buffers: tuple[Buffer, ...]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from tiledsl import ir
 from tiledsl import scalar as sc
 from tiledsl.gpu.layouts import sides
-from tiledsl.gpu.lower import smallest
+from tiledsl.gpu.lower import NO_SCHEDULE, smallest
 from tiledsl.gpu.program import Accumulators, Program, product, statements
 from tiledsl.scalar import Axis
+from tiledsl.schedule import Plan as Schedule
 from tiledsl.schedule import limit_of
 
 # The area of a product's tile, its depth, and the elements of other tiles, to begin with.
@@ -23,7 +24,9 @@ def shared_bytes(kernel: ir.Kernel, tiles: Mapping[str, int], target: str) -> in
     return smallest(kernel, tiles, target).shared_bytes
 
 
-def choose_tiles(kernel: ir.Kernel, target: str, fixed: Mapping[str, int]) -> dict[str, int]:
+def choose_tiles(
+    kernel: ir.Kernel, target: str, fixed: Mapping[str, int], schedule: Schedule = NO_SCHEDULE
+) -> dict[str, int]:
     """Return a size for every tile size of ``kernel``; those of ``fixed`` stay.
 
     Start from what suits each range's part, then halve the largest until the program fits and
@@ -32,7 +35,7 @@ def choose_tiles(kernel: ir.Kernel, target: str, fixed: Mapping[str, int]) -> di
     free = [name for name in kernel.tile_sizes if name not in fixed]
     sizes = {**_wishes(kernel, fixed), **fixed}
     while free:
-        program = smallest(kernel, sizes, target)
+        program = smallest(kernel, sizes, target, schedule)
         fits = program.shared_bytes <= program.target.shared_bytes
         if fits and _accumulators(program) <= _ACCUMULATORS:
             break

@@ -39,13 +39,13 @@ def choose_tiles(
 
 def choose_plan(kernel: ir.Kernel, chip: Chip, plan: Plan) -> Plan:
     """Return ``plan`` with all tile sizes; rows that nobody has set may grow when short."""
-    shape = analyse(kernel, chip)
+    shape = analyse(kernel, chip, plan.places)
     fixed, soft = plan.tiles, plan.soft
     for depth in (2, 1):
         parts = _parts(kernel)
         sizes = {**{name: FIRST[part] for name, part in parts.items()}, **fixed}
         while True:
-            overflow = overflow_of(shape, Plan(sizes), depth)
+            overflow = overflow_of(shape, replace(plan, tiles=sizes), depth)
             if overflow is None:
                 return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
             free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}

@@ -48,13 +48,18 @@ from tiledsl.types import DType
 
 @dataclass(frozen=True)
 class Room:
-    """How freely a core takes memory: ``depth`` slots a ring.
+    """How freely a core takes memory: ``depth`` slots a ring, or as many as the plan says.
 
     With ``thrift`` a result may take the place of an operand that came from global memory.
     """
 
     depth: int
     thrift: bool = False
+
+    def depth_of(self, axis: Axis, plan: Plan) -> int:
+        """Return the slots of the rings of the loop over ``axis``."""
+        given = plan.depths.get(axis.name, self.depth)
+        return given if self.depth > 1 else 1
 
 
 @dataclass
@@ -77,7 +82,8 @@ class Core:
 
     def __init__(self, shared: Lowering, core: npu.Core, both: bool, room: Room) -> None:
         self.shared, self.kind, self.both, self.room = shared, core, both, room
-        self.outer = Loop("turn", room.depth)
+        grid = shared.shape.grid
+        self.outer = Loop("turn", room.depth_of(grid[-1], shared.plan) if grid else room.depth)
         self.programs: Scalar = ONE
         self.marks = shared.shape.marks
         split = shared.split if core is npu.Core.VECTOR else None
@@ -91,7 +97,7 @@ class Core:
                 cores = shape.chip.vector_cores
                 rows = Rows(span, shared.plan.tiles[name], shared.plan.flexible[name], cores)
                 self.frame.flexible[axis] = rows
-        self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame)
+        self.vectors, self.cubes = Vectors(self.frame), Cubes(self.frame, shared.plan.steps)
         vectors = core is npu.Core.VECTOR
         self.hand = HandOver(self.frame, self.cubes, shared.channels, vectors, both)
         self.tiles: dict[ir.Value, Tile] = {}
@@ -221,7 +227,7 @@ class Core:
     def loop(self, statement: ir.For) -> None:
         """Emit a loop, unless this core has nothing to do in it."""
         axis, frame = statement.axis, self.frame
-        depth = min(self.room.depth, self.shared.plan.depths.get(axis.name, self.room.depth))
+        depth = self.room.depth_of(axis, self.shared.plan)
         note = f"for {axis.name} in {_domain(axis)}"
         outside = self.products
         self.products = sum(isinstance(s, ir.Contract) for s in statement.body)

@@ -1,5 +1,6 @@
 """The cube's share of a kernel: matrices through L1 and L0, products, results out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tiledsl import ir
@@ -49,10 +50,10 @@ class Accumulator:
 
 
 class Cubes:
-    """Emits cube instructions into a `Frame`."""
+    """Emits cube instructions into a `Frame`; ``steps`` is how much of a depth goes through L0."""
 
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
+    def __init__(self, frame: Frame, steps: Mapping[str, int]) -> None:
+        self.frame, self.steps = frame, steps
         self.inner_loops: list[Loop] = []
         self.reserved = 0
         self.halves: dict[tuple[Loop, npu.Memory], list[npu.Ref]] = {}
@@ -207,6 +208,7 @@ class Cubes:
         step = (L0_BYTES - self.reserved) // 2 // (tallest * dtype.size) // unit * unit
         if step == 0:
             raise CapacityError(npu.Memory.L0A, 2 * tallest * unit * dtype.size + self.reserved, ())
+        step = min(step, _up(self.steps.get(k.name, step), unit))
         most = _up(frame.limit(k), unit)
         depth = frame.whole(k)[1]
         if most <= step:

@@ -28,7 +28,7 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     Raises `CompileError` with what the chip cannot do, or with a table of what does not fit; rings
     go down to one slot before that.
     """
-    shape = analyse(kernel, chip)
+    shape = analyse(kernel, chip, plan.places)
     for ahead in (AHEAD, 0):
         try:
             return _program(_cores(shape, plan, ahead, [ROOMS[0]] * 2))
@@ -72,7 +72,7 @@ def _cores(shape: Shape, plan: Plan, ahead: int, rooms: list[Room]) -> list[Core
     shared = Lowering(shape, plan)
     both = len(kinds) > 1
     if both:
-        shared.split = row_split(shape.grid, shape.body, marks)
+        shared.split = row_split(shape.grid, shape.body, marks, plan.shared)
         shared.stages = _stages(shape, plan, ahead)
         _open_channels(shared)
     return [Core(shared, kind, both, room) for kind, room in zip(kinds, rooms, strict=False)]

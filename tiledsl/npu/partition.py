@@ -73,12 +73,12 @@ class Partition:
 
 def partition(
     body: tuple[ir.Stmt, ...], rank: Mapping[Axis, int], facts: Sequence[ir.Fact] = (), *,
-    unified: bool = False,
+    unified: bool = False, outside: frozenset[str] = frozenset(),
 ) -> Partition:  # fmt: skip
     """Return who does what in a prepared kernel, whose axes have an order by ``rank``.
 
     ``facts`` hold at launch. A unified core has no path from L0C to global memory: every product
-    goes by its vector unit.
+    goes by its vector unit. The variables ``outside`` are not to live in L0C.
     """
     marks = Partition()
     every = list(ir.statements(body))
@@ -89,7 +89,7 @@ def partition(
         for operand in ir.operands(statement):
             if isinstance(operand, ir.Value):
                 users.setdefault(operand, []).append(statement)
-    _find_accumulators(marks, every, defined, users)
+    _find_accumulators(marks, every, defined, users, outside)
     if not unified:
         _find_direct_stores(marks, every, users, rank)
     for product in marks.products:
@@ -179,11 +179,13 @@ def _find_accumulators(
     every: list[ir.Stmt],
     defined: dict[ir.Value, ir.Stmt],
     users: dict[ir.Value, list[ir.Stmt]],
+    outside: frozenset[str],
 ) -> None:
     """Find ``var acc = 0`` that is only ever ``acc += a @ b``."""
     declared = {s.var: s for s in every if isinstance(s, ir.Declare)}
     for var, start in declared.items():
-        if not (isinstance(start.value, Literal) and start.value.value == 0):
+        zero = isinstance(start.value, Literal) and start.value.value == 0
+        if not zero or var.name in outside:
             continue
         chains = []
         for statement in every:

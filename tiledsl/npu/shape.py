@@ -1,6 +1,6 @@
 """What a kernel is like, as far as the NPU lowering asks: orders, granules, lives, spans."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ from tiledsl.npu.partition import Partition, partition
 from tiledsl.npu.prepare import prepare
 from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, TileSize, walk
 from tiledsl.types import DType
+
+_NO_PLACES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,17 @@ class Shape:
     defined: dict[ir.Value, ir.Stmt]
 
 
-def analyse(kernel: ir.Kernel, chip: Chip) -> Shape:
-    """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store."""
+def analyse(kernel: ir.Kernel, chip: Chip, places: Mapping[str, str] = _NO_PLACES) -> Shape:
+    """Return the kernel in the chip's ops, with who does what; raise what the chip cannot store.
+
+    ``places`` says of variables where they live, if not where they would.
+    """
     _storable(kernel, chip)
     grid, inner = independent(kernel)
     body = prepare(carry(lift(inner), chip.name))
     rank = canonical_order(body)
-    marks = partition(body, rank, kernel.facts, unified=not chip.separate)
+    outside = frozenset(name for name, place in places.items() if place == "ub")
+    marks = partition(body, rank, kernel.facts, unified=not chip.separate, outside=outside)
     position, last_use = uses(body)
     granule = row_granule(body, marks, rank)
     defined = {value: s for s in ir.statements(body) for value in ir.results(s)}
@@ -252,8 +258,13 @@ def spans_of(body: tuple[ir.Stmt, ...]) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def row_split(grid: tuple[Axis, ...], body: tuple[ir.Stmt, ...], marks: Partition) -> Axis | None:
-    """Return the grid range whose rows the two vector cores share: one that they never reduce."""
+def row_split(
+    grid: tuple[Axis, ...], body: tuple[ir.Stmt, ...], marks: Partition, wanted: str | None = None
+) -> Axis | None:
+    """Return the grid range whose rows the two vector cores share: one that they never reduce.
+
+    The one ``wanted``, if it is such a range.
+    """
     folded: set[Axis] = set()
     for s in ir.statements(body):
         if isinstance(s, ir.Reduce):
@@ -263,7 +274,7 @@ def row_split(grid: tuple[Axis, ...], body: tuple[ir.Stmt, ...], marks: Partitio
         elif isinstance(s, ir.Rename) and not (paired(s.old) or paired(s.new)):
             folded |= {s.old, s.new}
     products = [set(v.type.axes) for v in marks.to_vector]
-    for axis in grid:
+    for axis in sorted(grid, key=lambda a: a.name != wanted):
         if axis.is_scalar or axis in folded:
             continue
         if all(axis in axes for axes in products):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tiledsl.diagnostics import Diagnostic
 from tiledsl.ir import Kernel
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.errors import ArgumentError, DeviceError
@@ -31,7 +32,7 @@ class Compiled:
     """A kernel with its tile sizes, lowered for one target.
 
     ``cores`` and ``bypass`` are what its schedule says about the launch: how many blocks at most,
-    and which tensors L2 is not to keep.
+    and which tensors L2 is not to keep; ``warnings`` which of its directives have no effect.
     """
 
     kernel: Kernel = field(repr=False)
@@ -40,6 +41,7 @@ class Compiled:
     program: "NpuProgram | GpuProgram" = field(repr=False)
     cores: int | None = None
     bypass: frozenset[str] = frozenset()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,3 +7,7 @@ class ArgumentError(ValueError):
 
 class DeviceError(RuntimeError):
     """A device, or the model of one, refused a kernel or found a fault in it."""
+
+
+class ScheduleWarning(UserWarning):
+    """A directive of a schedule has no effect on the target."""

@@ -1,5 +1,6 @@
 """Kernels that are called on NumPy arrays."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,7 +11,7 @@ from tiledsl.ir import Kernel as KernelIR
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.binding import Header, arguments, first_binding, specialise, written
 from tiledsl.runtime.devices import Compiled, Run, run_on, target_of
-from tiledsl.runtime.errors import ArgumentError
+from tiledsl.runtime.errors import ArgumentError, ScheduleWarning
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.fallback import NUMPY, refused, run_in_numpy
 from tiledsl.runtime.launch import Launch, allocate, prepare
@@ -264,7 +265,9 @@ class Kernel:
         own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
         key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())))
         if key not in self._compiled:
-            self._compiled[key] = self._compiler.compile(kernel, target, own)
+            compiled = self._compiled[key] = self._compiler.compile(kernel, target, own)
+            for warning in compiled.warnings:
+                warnings.warn(warning.render().rstrip(), ScheduleWarning, stacklevel=2)
         return self._compiled[key]
 
 

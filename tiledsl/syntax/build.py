@@ -347,6 +347,13 @@ def _named(
     return [tree.Directive(span, word, (name,), argument)]
 
 
+def _split(
+    span: Span, word: str, name: tree.Name, over: str, place: tree.Name,
+    by: str | None = None, step: tree.Expr | None = None,
+) -> Lines:  # fmt: skip
+    return [tree.Directive(span, word, (name,), place, step)]
+
+
 def _swizzle(
     span: Span, word: str, names: list[tree.Name], link: str, argument: tree.Expr
 ) -> Lines:
@@ -449,6 +456,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "lines": _lines,
     "limits": _limits,
     "named": _named,
+    "split": _split,
     "swizzle": _swizzle,
     "bypass": _bypass,
     "amount": _amount,

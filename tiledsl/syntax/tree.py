@@ -369,14 +369,16 @@ class Directive(Node):
     """Any other line of a schedule.
 
     ``pipeline k depth 2``, ``swizzle m, n by 4``, ``unroll k by 2``, ``place acc in l0c``,
-    ``cores 20``, ``warps 8``, ``split m over vector``, ``skew j by 2``, ``bypass a, b``,
-    ``where e``: ``word`` is the first word, ``names`` the names after it, ``argument`` the
-    expression at the end (for ``place`` and ``split`` the `Name` of the place).
+    ``cores 20``, ``warps 8``, ``split m over vector``, ``split k over l0 by 64``,
+    ``skew j by 2``, ``bypass a, b``, ``where e``: ``word`` is the first word, ``names`` the names
+    after it, ``argument`` the expression at the end (for ``place`` and ``split`` the `Name` of the
+    place, with the ``step`` after it).
     """
 
     word: str
     names: tuple[Name, ...]
     argument: Expr | None
+    step: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
