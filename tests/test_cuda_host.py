@@ -158,7 +158,7 @@ kernel f(x: f32[N]) -> (y: f32[N]):
 def test_shared_bytes_is_what_the_launcher_asks_for() -> None:
     program = program_of(GEMM, 16)
     assert f"{program.threads}, {program.shared_bytes}, stream_" in source_of(GEMM, 16)
-    assert gpu.__all__ == ["choose_tiles", "lower", "shared_bytes"]
+    assert gpu.__all__ == ["choose_tiles", "lower", "shared_bytes", "without_effect"]
 
 
 def _inputs(dtype: DType) -> npt.NDArray[Any]:
