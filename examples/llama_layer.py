@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +22,7 @@ from chain import Array, Call, Chain, cost_rows
 from tables import Page
 
 EPS, BASE = 1e-5, 500_000.0
+OUTPUT = "residual sum 2"
 DTYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
 # What the layer's output may be off, in parts of its largest number.
 TOLERANCE = {"f32": 1e-5, "f16": 2e-3, "bf16": 1.5e-2}
@@ -49,9 +51,48 @@ SMALL = Shape(96, 6, 2, 16, 160, 4, (9, 5), 3)
 
 
 Weights = dict[str, Array]
-# Multiplies tokens by the weights of some names.
-Project = Callable[..., list[Array]]
 Attend = Callable[[Array, Array, Array], Array]
+
+
+class Projections(Protocol):
+    """How tokens are multiplied by weights: what `llama_int8` does in bytes."""
+
+    def norm(self, operator: str, x: Array, weight: Array) -> Any:
+        """Return tokens normalised, in the form in which `project` takes them."""
+
+    def ready(self, operator: str, x: Array) -> Any:
+        """Return tokens in that form."""
+
+    def project(self, x: Any, *names: str) -> list[Array]:
+        """Return the products of tokens in that form with the weights of these names."""
+
+    def dense(self, x: Any) -> Array:
+        """Return the numbers that such tokens stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Projections in the element type of the tokens."""
+
+    chain: Chain
+    weights: Weights
+
+    def norm(self, operator: str, x: Array, weight: Array) -> Array:
+        """Return tokens normalised."""
+        return np.asarray(self.chain.run(operator, "norm:rms_norm", x, weight, EPS))
+
+    def ready(self, operator: str, x: Array) -> Array:
+        """Return tokens as they are."""
+        return x
+
+    def project(self, x: Array, *names: str) -> list[Array]:
+        """Return a product for each weight."""
+        kernel = "gemm:matmul_nt"
+        return [self.chain.run(f"projection {n}", kernel, x, self.weights[n]) for n in names]
+
+    def dense(self, x: Array) -> Array:
+        """Return tokens as they are."""
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +112,22 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A run of the layer over some tokens: the calls, each operator's error, and the output's."""
+    """A run of the layer over some tokens: its calls, what each operator gave, and should."""
 
     name: str
     calls: list[Call]
-    errors: Mapping[str, float]
     got: Mapping[str, Array]
+    want: Mapping[str, Array]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The largest error of each operator in parts of its largest number."""
+        return {name: relative(self.got[name], want) for name, want in self.want.items()}
 
     @property
     def error(self) -> float:
-        """The largest error of the layer's output in parts of its largest number."""
-        return self.errors["residual sum 2"]
+        """The error of the layer's output."""
+        return relative(self.got[OUTPUT], self.want[OUTPUT])
 
 
 def main() -> None:
@@ -117,15 +163,12 @@ def run(shape: Shape, dtype: str, chain: Chain, seed: int = 0) -> list[Phase]:
     weights = weights_of(shape, dtype, draw)
     tokens = tokens_of(shape, dtype, draw)
     wanted = model(shape, weights, tokens)
-
-    def project(x: Array, *names: str) -> list[Array]:
-        return [chain.run(f"projection {n}", "gemm:matmul_nt", x, weights[n]) for n in names]
-
-    return run_phases(chain, shape, weights, project, cache_of(shape, dtype, draw), tokens, wanted)
+    cache = cache_of(shape, dtype, draw)
+    return run_phases(chain, shape, weights, Plain(chain, weights), cache, tokens, wanted)
 
 
 def run_phases(
-    chain: Chain, shape: Shape, weights: Weights, project: Project, cache: Cache,
+    chain: Chain, shape: Shape, weights: Weights, linear: Projections, cache: Cache,
     tokens: list[Array], wanted: list[dict[str, Array]],
 ) -> list[Phase]:  # fmt: skip
     """Run the layer over the prompts and the tokens after them, and compare with what is wanted."""
@@ -153,49 +196,47 @@ def run_phases(
             positions = [np.array([size + step - 1]) for size in shape.prompts]
         x = np.concatenate([x[at] for x, at in zip(tokens, positions, strict=True)])
         attend = over_cache if step else among_prompts
-        got = layer(chain, shape, weights, project, attend, cache, x, positions)
-        errors: dict[str, float] = {}
-        for operator, array in got.items():
-            parts = [w[operator][at] for w, at in zip(wanted, positions, strict=True)]
-            errors[operator] = relative(array, np.concatenate(parts))
-        phases.append(Phase(name, chain.calls[before:], errors, got))
+        got = layer(chain, shape, weights, linear, attend, cache, x, positions)
+        want = {
+            name: np.concatenate([w[name][at] for w, at in zip(wanted, positions, strict=True)])
+            for name in got
+        }
+        phases.append(Phase(name, chain.calls[before:], got, want))
     return phases
 
 
 def layer(
-    chain: Chain, shape: Shape, weights: Weights, project: Project, attend: Attend, cache: Cache,
+    chain: Chain, shape: Shape, weights: Weights, linear: Projections, attend: Attend, cache: Cache,
     x: Array, positions: list[Array],
 ) -> dict[str, Array]:  # fmt: skip
     """Run the kernels of the layer on tokens of several sequences, and return what each gives."""
     count = len(x)
     cos, sin = angles(shape, np.concatenate(positions))
     slots = np.concatenate([cache.slots(n, at) for n, at in enumerate(positions)])
-    h = chain.run("RMS norm", "norm:rms_norm", x, weights["norm"], EPS)
-    flat = project(h, "q", "k", "v")
-    q, k, v = (
-        array.reshape(count, -1, shape.head) for array in flat
-    )  # fmt: skip
+    h = linear.norm("RMS norm", x, weights["norm"])
+    flat = linear.project(h, "q", "k", "v")
+    q, k, v = (array.reshape(count, -1, shape.head) for array in flat)
     turned_q = chain.run("rope of q", "cache:rope", q[None], cos, sin)[0]
     turned_k = chain.run("rope of k", "cache:rope", k[None], cos, sin)[0]
     chain.run("k to cache", "cache:reshape_and_cache", turned_k, cache.k, slots)
     chain.run("v to cache", "cache:reshape_and_cache", v, cache.v, slots)
     o = attend(turned_q, turned_k, v).reshape(count, -1)
-    (attended,) = project(o, "o")
+    (attended,) = linear.project(linear.ready("attention to bytes", o), "o")
     middle = chain.run("residual sum", "elementwise:vector_add", x, attended)
-    h2 = chain.run("RMS norm 2", "norm:rms_norm", middle, weights["norm2"], EPS)
-    gate, up = project(h2, "gate", "up")
+    h2 = linear.norm("RMS norm 2", middle, weights["norm2"])
+    gate, up = linear.project(h2, "gate", "up")
     gated = chain.run("SwiGLU", "elementwise:swiglu", gate, up)
-    (down,) = project(gated, "down")
+    (down,) = linear.project(linear.ready("SwiGLU to bytes", gated), "down")
     y = chain.run("residual sum 2", "elementwise:vector_add", middle, down)
     page = cache.k.shape[1]
     return {
-        "RMS norm": h, "projection q": flat[0], "projection k": flat[1], "projection v": flat[2],
-        "rope of q": turned_q, "rope of k": turned_k,
+        "RMS norm": linear.dense(h), "projection q": flat[0], "projection k": flat[1],
+        "projection v": flat[2], "rope of q": turned_q, "rope of k": turned_k,
         "k to cache": cache.k[slots // page, slots % page],
         "v to cache": cache.v[slots // page, slots % page],
-        "attention": o, "projection o": attended, "residual sum": middle, "RMS norm 2": h2,
-        "projection gate": gate, "projection up": up, "SwiGLU": gated, "projection down": down,
-        "residual sum 2": y,
+        "attention": o, "projection o": attended, "residual sum": middle,
+        "RMS norm 2": linear.dense(h2), "projection gate": gate, "projection up": up,
+        "SwiGLU": gated, "projection down": down, "residual sum 2": y,
     }  # fmt: skip
 
 
@@ -213,9 +254,7 @@ def model(shape: Shape, weights: Weights, tokens: list[Array]) -> list[dict[str,
 
     h = norm(x, "norm")
     q, k, v = (linear(h, name) for name in ("q", "k", "v"))
-    parts = [
-        np.split(array.reshape(len(x), -1, shape.head), ends) for array in (q, k, v)
-    ]  # fmt: skip
+    parts = [np.split(array.reshape(len(x), -1, shape.head), ends) for array in (q, k, v)]
     turned = [[turn(shape, part) for part in kind] for kind in parts[:2]]
     o = np.concatenate([attention(*three) for three in zip(*turned, parts[2], strict=True)])
     attended = linear(o, "o")
