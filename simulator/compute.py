@@ -1,5 +1,6 @@
 """The vector core that computes: every instruction as NumPy on all programs of a class at once."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,13 @@ import numpy as np
 
 from tiledsl.ops.registry import Array
 from tiledsl.simulator import arithmetic
-from tiledsl.simulator.core import Core, Crossing, Launch, Line
+from tiledsl.simulator.core import (
+    Core,
+    Crossing,
+    FailedAssertionError,
+    Launch,
+    Line,
+)
 from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
 from tiledsl.types import DType
@@ -54,6 +61,20 @@ class VectorCore(Core):
 
     def receive(self, line: Line, event: int, queue: str, tokens: list[Any]) -> None:
         """Do nothing."""
+
+    def print_line(self, line: Line, text: str, values: Sequence[Value]) -> None:
+        """Print a line for each program."""
+        columns = [np.broadcast_to(np.asarray(v), (self.count,)) for v in values]
+        pieces = text.split("{}")
+        for row in range(self.count):
+            words = [_shown(column[row]) for column in columns]
+            filled = "".join(p + w for p, w in zip(pieces, (*words, ""), strict=True))
+            sys.stdout.write(f"{filled}\n")
+
+    def require(self, line: Line, condition: Value, text: str) -> None:
+        """Raise an error unless a condition holds for all programs."""
+        if not np.all(condition):
+            raise FailedAssertionError(text)
 
     # ---- copies ---------------------------------------------------------------------------------
 
@@ -220,3 +241,10 @@ class VectorCore(Core):
         rows, cols = round_up(same(rows), 16), round_up(same(cols), 16)
         into, found = self.lanes.grid(dst, cols, rows), self.lanes.grid(src, rows, cols)
         into[...] = found.transpose(0, 2, 1)
+
+
+def _shown(value: Any) -> str:
+    """Return a number as the devices print it."""
+    if isinstance(value, np.integer | np.bool_):
+        return str(int(value))
+    return f"{float(value):f}"

@@ -30,6 +30,10 @@ class DeadlockError(Exception):
     """Cores wait for each other, or for a flag that nobody raises."""
 
 
+class FailedAssertionError(Exception):
+    """An ``assert`` of the kernel does not hold."""
+
+
 @dataclass(eq=False)
 class Launch:
     """What one run of a program is given: its arguments, with the arrays as flat bytes."""
@@ -186,6 +190,16 @@ class Core(ABC):
     @abstractmethod
     def barrier(self, line: Line, queue: str | None) -> None:
         """Let a queue finish."""
+
+    # ---- for people who look for a mistake ------------------------------------------------------
+
+    def print_line(self, line: Line, text: str, values: Sequence[Value]) -> None:
+        """Print a line; but for the core that computes, do nothing."""
+        return
+
+    def require(self, line: Line, condition: Value, text: str) -> None:
+        """End the run with a text unless a condition holds; here, do nothing."""
+        return
 
     # ---- instructions: see `tiledsl.npu.program` ------------------------------------------------
 

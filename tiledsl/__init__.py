@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tiledsl.diagnostics import CompileError, Diagnostic
     from tiledsl.driver import load
-    from tiledsl.runtime.errors import ArgumentError, DeviceError
+    from tiledsl.runtime.errors import ArgumentError, AssertionFailedError, DeviceError
     from tiledsl.runtime.kernel import Kernel, Module, Result
 
 __version__ = "0.1.0"
 __all__ = [
-    "ArgumentError", "CompileError", "DeviceError", "Diagnostic", "Kernel", "Module", "Result",
-    "__version__", "load",
+    "ArgumentError", "AssertionFailedError", "CompileError", "DeviceError", "Diagnostic", "Kernel",
+    "Module", "Result", "__version__", "load",
 ]  # fmt: skip
 
 # The command line must start without NumPy: names are imported when they are first used.
 _HOMES = {
     "ArgumentError": "tiledsl.runtime.errors",
+    "AssertionFailedError": "tiledsl.runtime.errors",
     "CompileError": "tiledsl.diagnostics",
     "DeviceError": "tiledsl.runtime.errors",
     "Diagnostic": "tiledsl.diagnostics",

@@ -266,10 +266,16 @@ class Print(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Assert(Statement):
-    """``assert condition, "text"``."""
+    """``assert condition, "text"``; of a tile every element must hold."""
 
     condition: Operand
     text: str
+
+    @property
+    def message(self) -> str:
+        """What is said where it fails: the place and the text."""
+        file = self.span.source.name.replace("\\", "/").rsplit("/", 1)[-1]
+        return f"{file}:{self.span.line}: assertion failed: {self.text}"
 
 
 Stmt = (

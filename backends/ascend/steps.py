@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from tiledsl.backends.ascend.scalars import HELD, STORED, Scalars, is_natural
+from tiledsl.backends.printing import argument, fixed_string, format_string
 from tiledsl.npu import program as npu
 from tiledsl.npu.program import Queue
 from tiledsl.scalar import ONE, ZERO, Scalar, integer
@@ -121,6 +122,17 @@ class Steps:
                 if orelse:
                     self._put("} else {")
                     self._block(orelse)
+                self._put("}")
+            case npu.Print(text=text, values=values):
+                self._quote(step.span)
+                words = [format_string(text, (v.dtype for v in values))]
+                words += [argument(self.scalars.text(v), v.dtype) for v in values]
+                self._put(f"AscendC::printf({', '.join(words)});")
+            case npu.Assert(condition=condition, text=text):
+                self._quote(step.span)
+                self._put(f"if (!({self.scalars.text(condition)})) {{")
+                self._put(f"    AscendC::printf({fixed_string(text, is_format=True)});")
+                self._put("    AscendC::Trap();")
                 self._put("}")
             case npu.Comment(text=text):
                 self._put(f"// {plain(text)}")
@@ -314,7 +326,10 @@ class Steps:
                 return f"CrossCoreSetFlag<2, PIPE_{queue.value}>({event})"
             case npu.CrossWait(event=event):
                 return f"CrossCoreWaitFlag({event})"
-            case npu.ReadScalar() | npu.Let() | npu.Assign() | npu.For() | npu.If() | npu.Comment():
+            case (
+                npu.ReadScalar() | npu.Let() | npu.Assign() | npu.For() | npu.If() | npu.Print()
+                | npu.Assert() | npu.Comment()
+            ):  # fmt: skip
                 raise AssertionError(step)
             case _:
                 assert_never(step)

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from tiledsl import scalar as sc
 from tiledsl.backends.cuda.words import HELD, Words, number, value_type
+from tiledsl.backends.printing import argument, fixed_string, format_string
 from tiledsl.gpu.program import (
     PANEL_COL,
     PANEL_ROW,
@@ -13,6 +14,7 @@ from tiledsl.gpu.program import (
     Accumulators,
     Barrier,
     Branch,
+    Claim,
     Coordinate,
     CopyPanel,
     Effect,
@@ -34,6 +36,7 @@ from tiledsl.gpu.program import (
     Registers,
     ScanRows,
     Set,
+    Show,
     Statement,
     Step,
     Stmt,
@@ -476,6 +479,13 @@ class Writer:
                     self.line(f"{buffer.name}[{self.words.place(buffer, index)}] = {plain(value)};")
                 case Keep(fragment=fragment, value=value):
                     self.line(f"{fragment.name}(i_, j_) = {plain(value)};")
+                case Show(text=text, values=values):
+                    words = [format_string(text, (v.dtype for v in values))]
+                    words += [argument(plain(v), v.dtype) for v in values]
+                    self.line(f"printf({', '.join(words)});")
+                case Claim(condition=condition, text=text):
+                    line = fixed_string(text, is_format=False)
+                    self.line(f"if (!({plain(condition)})) tdsl::trap({line});")
                 case Write(tensor=tensor, index=index, value=value, atomic=atomic, guards=guards):
                     tests = self.words.tests(tensor, index, guards)
                     test = f"if ({' && '.join(tests)}) " if tests else ""
@@ -553,6 +563,10 @@ def names_in(things: Iterable[Step | Effect | Scalar]) -> list[str]:
                 scalars += index
             case Put(index=index, value=value) | Write(index=index, value=value):
                 scalars += (*index, value)
+            case Show(values=values):
+                scalars += values
+            case Claim(condition=condition):
+                scalars.append(condition)
             case Pick():
                 pass
             case _:

@@ -165,6 +165,12 @@ class _Writer:
                 if step.orelse:
                     yield Line(indent, "else:")
                     yield from self.block(step.orelse, inner)
+            case npu.Print(text=text, values=values):
+                words = ascii(text), self.many(values)
+                yield Line(indent, self.call("print_line", step, *words))
+            case npu.Assert(condition=condition, text=text):
+                words = self.scalar(condition), ascii(text)
+                yield Line(indent, self.call("require", step, *words))
             case npu.CrossWait(event=event, queue=queue):
                 call = self.call("cross_wait", step, str(event), repr(queue.value))
                 yield Line(indent, f"yield from {call}")
@@ -267,7 +273,7 @@ class _Writer:
                 return self.call("cross_set", step, str(number), repr(queue.value))
             case (
                 npu.ReadScalar() | npu.Let() | npu.Assign() | npu.For() | npu.If() | npu.Comment()
-                | npu.CrossWait()
+                | npu.CrossWait() | npu.Print() | npu.Assert()
             ):  # fmt: skip
                 raise AssertionError(step)
             case _:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     help="A tile size, element type, dim (which pins it) or const parameter.",
 )
 @click.option("--dump-ir", "stage", metavar="STAGE", help="Print a stage and write nothing.")
+@click.option("--debug", is_flag=True, help="Keep print and assert.")
 @click.option(
     "--fallback",
     type=click.Choice(["numpy"]),
@@ -40,6 +41,7 @@ def build(
     output: str,
     pairs: tuple[str, ...],
     stage: str | None,
+    debug: bool,
     fallback: str | None,
     search: tuple[str, ...],
     quiet: bool,
@@ -64,7 +66,7 @@ def build(
     jobs = list(_jobs(kernels, parse(pairs)))
     if stage is not None:
         for kernel, settings in jobs:
-            for text in stages(kernel, settings, targets, stage):
+            for text in stages(kernel, settings, targets, stage, debug):
                 click.echo(text)
         return
     for kernel, settings in jobs:
@@ -76,6 +78,7 @@ def build(
                 dims=settings.dims,
                 tiles=settings.tiles,
                 fallback=NumpyModule(module, folders) if fallback else None,
+                debug=debug,
             )
             written = write_tree(
                 Path(output), {f"{target}/{kernel.name}/{n}": text for n, text in files.items()}

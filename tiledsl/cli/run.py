@@ -43,6 +43,7 @@ def common(command: _Command) -> _Command:
 @click.argument("values", nargs=-1, metavar="NAME=VALUE...")
 @click.option("--device", default="sim", help="sim, ascend-host, cuda-host or cuda.")
 @click.option("--hazards", is_flag=True, help="Look for missing flags and the like (sim).")
+@click.option("--debug", is_flag=True, help="Let print and assert work on every device.")
 @click.option("--save", type=click.Path(dir_okay=False), help="Write the outputs as .npz.")
 def run(
     file: str,
@@ -53,6 +54,7 @@ def run(
     search: tuple[str, ...],
     device: str,
     hazards: bool,
+    debug: bool,
     save: str | None,
 ) -> None:
     """Run a kernel; inputs are random, as its test says, or read from NAME=FILE.npy.
@@ -64,7 +66,8 @@ def run(
     from tiledsl.runtime.kernel import Result
     from tiledsl.testing.runner import Options
 
-    outcome = _one(file, values, search, Options(device, chip, tile_sizes(pairs), seed, hazards))
+    options = Options(device, chip, tile_sizes(pairs), seed, hazards, debug=debug)
+    outcome = _one(file, values, search, options)
     result = outcome.result
     if isinstance(result, Result):
         click.echo(result.report().rstrip())

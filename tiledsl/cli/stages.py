@@ -15,11 +15,15 @@ STAGES = ("tree", "ir", "program")
 
 
 def stages(
-    kernel: "Kernel", settings: Settings, targets: Sequence[str], stage: str
+    kernel: "Kernel",
+    settings: Settings,
+    targets: Sequence[str],
+    stage: str,
+    debug: bool = False,
 ) -> Iterator[str]:
     """Yield the text of ``stage``: one for the tree and the IR, one a target for the program.
 
-    ``after:NAME`` is the IR after a pass.
+    ``after:NAME`` is the IR after a pass. Programs have no ``print`` without ``debug``.
     """
     from tiledsl.ir import OpGraph
     from tiledsl.ir_text import show
@@ -46,7 +50,7 @@ def stages(
     if not targets:
         raise click.ClickException("a program is for a target: give --target")
     for target in targets:
-        for compiled in kernel.compiled(graph, target, settings.tiles):
+        for compiled in kernel.compiled(graph, target, settings.tiles, debug):
             sizes = " ".join(f"{name}={size}" for name, size in compiled.tiles.items())
             yield f"# {compiled.kernel.name} for {target}: {sizes}"
             yield program_text(compiled.program)

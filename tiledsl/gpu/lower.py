@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tiledsl import ir
 from tiledsl import scalar as sc
 from tiledsl.diagnostics import CompileError
+from tiledsl.gpu.debugging import debug
 from tiledsl.gpu.errors import OverShared
 from tiledsl.gpu.folds import fold, fold_product, rank, scan
 from tiledsl.gpu.frame import Frame, Tile, modified
@@ -210,7 +211,8 @@ class _Lowering:
             case ir.If():
                 self._if(statement, here)
             case ir.Print() | ir.Assert():
-                pass  # for the simulator
+                self.pending.flush(here)
+                debug(frame, statement)
 
     def _value(self, value: Value, statement: ir.Stmt) -> None:
         """Put off what has ranges; compute what has none at once, in every thread."""

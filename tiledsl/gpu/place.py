@@ -9,6 +9,7 @@ from tiledsl.gpu.program import (
     Barrier,
     Branch,
     Buffer,
+    Claim,
     CopyPanel,
     Effect,
     Fetch,
@@ -24,6 +25,7 @@ from tiledsl.gpu.program import (
     RankRows,
     ScanRows,
     Set,
+    Show,
     Step,
     Stmt,
     Update,
@@ -236,6 +238,10 @@ def _uses(steps: tuple[Step, ...], effects: tuple[Effect, ...]) -> Uses:
                 writes.add(tensor)
                 if disjoint:
                     apart.add(tensor)
+            case Show(values=values):
+                reads |= {tensor for value in values for tensor in _tensors(value)}
+            case Claim(condition=value):
+                reads |= set(_tensors(value))
             case Keep():
                 pass
     return Uses(frozenset(reads), frozenset(writes), frozenset(apart))

@@ -248,7 +248,23 @@ class Keep:
     value: Scalar
 
 
-Effect = Put | Write | Keep
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Print a line: ``text`` with its ``{}`` filled in."""
+
+    text: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """End the launch with ``text`` where ``condition`` does not hold."""
+
+    condition: Scalar
+    text: str
+
+
+Effect = Put | Write | Keep | Show | Claim
 
 
 # ---- how a pass deals its elements out ----------------------------------------------------------

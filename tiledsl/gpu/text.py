@@ -7,6 +7,7 @@ from tiledsl.gpu.program import (
     Accumulators,
     Barrier,
     Branch,
+    Claim,
     Coordinate,
     CopyPanel,
     Domain,
@@ -31,6 +32,7 @@ from tiledsl.gpu.program import (
     Registers,
     ScanRows,
     Set,
+    Show,
     Step,
     Stmt,
     Sweep,
@@ -138,6 +140,10 @@ def _effect(effect: Effect) -> str:
             return f"{tensor}{_list(index)} {f'atomic {atomic} ' if atomic else ''}= {show(value)}"
         case Keep(fragment=fragment, value=value):
             return f"{fragment} = {show(value)}"
+        case Show(text=text, values=values):
+            return f"print {text!r}{_list(values)}"
+        case Claim(condition=condition, text=text):
+            return f"assert {show(condition)}, {text!r}"
         case _:
             assert_never(effect)
 

@@ -162,7 +162,9 @@ class _Carrying:
         """Emit a statement of which only operands are rewritten."""
         match s:
             case ir.Print(operands=operands):
-                self.out.append(replace(s, operands=tuple(map(self.operand, operands))))
+                make = Maker(self.out, s.span)
+                words = tuple(self.word(make, x) for x in operands)
+                self.out.append(replace(s, operands=words))
             case ir.Assert(condition=condition):
                 self.out.append(replace(s, condition=self.operand(condition)))
             case ir.Positions():
@@ -175,7 +177,7 @@ class _Carrying:
                     self.values[s.result] = make.bitcast(Part(make, s.result), I32).operand
 
     def word(self, make: Maker, operand: ir.Operand) -> ir.Operand:
-        """Return an operand of random numbers: of u32 it matters that it has no sign."""
+        """Return an operand of which, where it is of u32, it matters that it has no sign."""
         if not isinstance(operand, ir.Value) or operand.type.dtype is not U32:
             return operand if not isinstance(operand, ir.Value) else self.value(operand)
         return make.bitcast(Part(make, self.value(operand)), U32).operand

@@ -9,6 +9,7 @@ from tiledsl.npu import lanes
 from tiledsl.npu import program as npu
 from tiledsl.npu.batched import Batches
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
+from tiledsl.npu.debugging import claim, print_lines
 from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.integers import power
@@ -470,6 +471,13 @@ class Core:
                 self.tiles[value] = self.read(statement, value, var)
             case ir.Store():
                 self.store(statement)
+            case ir.Print():
+                with frame.block() as steps:
+                    print_lines(self.lanes(), statement)
+                values = [x for x in statement.operands if isinstance(x, ir.Value)]
+                self.hand.once(steps, tuple(a for x in values for a in x.type.axes))
+            case ir.Assert():
+                claim(self.lanes(), statement)
             case _:
                 what = type(statement).__name__.lower()
                 raise frame.cannot(statement.span, f"`{what}`")

@@ -9,9 +9,10 @@ Before: ``store y[t] = exp(x[t])``. After: ``%exp = exp(x[t]); store y[t] = %exp
 from dataclasses import replace
 
 from tiledsl import ir
-from tiledsl.ops import OPS
+from tiledsl.ops import OPS, REDUCTIONS
 from tiledsl.passes.rewriting import rebuild
 from tiledsl.scalar import Apply, Dim, Literal, ParamValue, Scalar, walk
+from tiledsl.types import DType
 
 _THERE = frozenset({"div", "isnan", "isinf"})  # of floats, on the scalar unit too
 
@@ -30,6 +31,11 @@ def lift(body: tuple[ir.Stmt, ...]) -> tuple[ir.Stmt, ...]:
                 done = rebuild(statement, lift)
                 assert isinstance(done, ir.If)
                 out.append(replace(done, condition=_lifted(x, out, statement)))
+            case ir.Assert(condition=ir.Value() as tile) if tile.type.axes:
+                every = ir.Value("every", ir.TileType(DType.BOOL))
+                axes = tile.type.axes
+                out.append(ir.Reduce(statement.span, every, REDUCTIONS["all"], tile, axes))
+                out.append(replace(statement, condition=every))
             case ir.Assert(condition=x):
                 out.append(replace(statement, condition=_lifted(x, out, statement)))
             case _:

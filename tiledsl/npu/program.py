@@ -511,6 +511,22 @@ class If(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
+class Print(Instruction):
+    """Print a line: ``text`` with its ``{}`` filled in."""
+
+    text: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assert(Instruction):
+    """End the launch with ``text`` where ``condition``, a bool scalar, does not hold."""
+
+    condition: Scalar
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comment(Instruction):
     """A line for people."""
 
@@ -521,7 +537,7 @@ Step = (
     CopyIn | CopyOut | Fill | Iota | Unary | Binary | WithScalar | Convert | Compare | Select
     | Spread | Expand | RowReduce | ColReduce | Transpose | Gather | ReadScalar | WriteScalar
     | LoadNz | LoadWindow | LoadA | LoadB | Mmad | Fixpipe | Drain | Feed | SetFlag | WaitFlag
-    | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Comment
+    | Barrier | CrossSet | CrossWait | Let | Assign | For | If | Print | Assert | Comment
 )  # fmt: skip
 
 
@@ -591,7 +607,7 @@ def queue_of(step: Step) -> Queue | None:
             return Queue.S
         case (
             SetFlag() | WaitFlag() | Barrier() | CrossSet() | CrossWait() | Let() | Assign() | For()
-            | If() | Comment()
+            | If() | Print() | Assert() | Comment()
         ):  # fmt: skip
             return None
         case _:

@@ -18,7 +18,7 @@ from tiledsl.backends.ascend.view import KernelWords
 from tiledsl.backends.backend import cache_directory
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
-from tiledsl.runtime.errors import DeviceError
+from tiledsl.runtime.errors import TRAP, AssertionFailedError, DeviceError
 from tiledsl.runtime.evaluate import Number, Unknown, evaluate
 from tiledsl.scalar import Element, Tensor, walk
 
@@ -27,7 +27,7 @@ _MODEL_SOURCES = ("model.cpp", "vector.cpp", "rows.cpp", "cube.cpp", "unified.cp
 _MODEL_HEADERS = ("model.h", "state.h")
 _FLAGS = ("-std=c++17", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-w")
 _POISON = 0xFF
-_MESSAGE_BYTES = 2000
+_MESSAGE_BYTES = 5000
 
 
 def run_ascend_host(
@@ -58,7 +58,10 @@ def run_ascend_host(
     )  # fmt: skip
     del kept
     if status != 0:
-        raise DeviceError(f"{program.name}: {message.value.decode(errors='replace')}")
+        text = message.value.decode(errors="replace")
+        failed = text.startswith(TRAP)
+        kind = AssertionFailedError if failed else DeviceError
+        raise kind(f"{program.name}: {text.removeprefix(TRAP)}")
 
 
 # ---- arguments ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from tiledsl.backends.cuda import HOST_HEADER, header
 from tiledsl.gpu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.cuda_library import build, call, explain
-from tiledsl.runtime.errors import DeviceError
+from tiledsl.runtime.errors import TRAP, AssertionFailedError, DeviceError
 from tiledsl.runtime.evaluate import Number
 
 FAULT = 2000  # the launcher's code where the model found a fault
@@ -39,7 +39,10 @@ def run_cuda_host(
         message.restype = ctypes.c_char_p
         fault = message()
     if code == FAULT:
-        raise DeviceError(f"{program.name}: {fault.decode()}")
+        text = fault.decode(errors="replace")
+        failed = text.startswith(TRAP)
+        kind = AssertionFailedError if failed else DeviceError
+        raise kind(f"{program.name}: {text.removeprefix(TRAP)}")
     if code:
         raise DeviceError(f"{program.name}: refused: {explain(library, program, code)}")
 

@@ -9,7 +9,7 @@ import numpy as np
 from tiledsl.diagnostics import Diagnostic
 from tiledsl.ir import Kernel
 from tiledsl.ops.registry import Array
-from tiledsl.runtime.errors import ArgumentError, DeviceError
+from tiledsl.runtime.errors import ArgumentError, AssertionFailedError, DeviceError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.launch import Launch
 from tiledsl.runtime.packing import packed
@@ -114,7 +114,7 @@ def _simulate(job: Job) -> Run:
     from tiledsl.chips import load
     from tiledsl.npu.program import Program
     from tiledsl.simulator import simulate
-    from tiledsl.simulator.core import DeadlockError
+    from tiledsl.simulator.core import DeadlockError, FailedAssertionError
     from tiledsl.simulator.hazards import HazardError
     from tiledsl.simulator.lanes import OutOfPlaceError
 
@@ -127,6 +127,8 @@ def _simulate(job: Job) -> Run:
             program, job.arrays, job.dims, job.scalars, chip, hazards=job.hazards,
             cores=job.compiled.cores, bypass=job.compiled.bypass, fill=job.fill,
         )  # fmt: skip
+    except FailedAssertionError as fault:
+        raise AssertionFailedError(f"{name}: {fault}") from None
     except (DeadlockError, HazardError, OutOfPlaceError) as fault:
         raise DeviceError(f"{name}: {fault}") from fault
     moved = sum(size for path, size in result.timing.moved.items() if "GM" in path)

@@ -9,6 +9,7 @@ from tiledsl.diagnostics import CompileError, Diagnostic
 from tiledsl.ir import Binding, OpGraph, Tensor
 from tiledsl.ir import Kernel as KernelIR
 from tiledsl.ops.registry import Array
+from tiledsl.passes.debugging import drop_debugging
 from tiledsl.runtime.binding import Header, arguments, first_binding, specialise, written
 from tiledsl.runtime.devices import Compiled, Run, run_on, target_of
 from tiledsl.runtime.errors import ArgumentError, ScheduleWarning
@@ -83,6 +84,10 @@ class Result:
         return "\n".join(run.report for run in self.runs)
 
 
+# Binding, name, target, tile sizes, and whether prints are in.
+_Key = tuple[Binding, str, str, tuple[tuple[str, int], ...], bool]
+
+
 class Kernel:
     """A kernel or an op of a module."""
 
@@ -90,7 +95,7 @@ class Kernel:
         self.header = header
         self._compiler = compiler
         self._instances: dict[Binding, KernelIR | OpGraph] = {}
-        self._compiled: dict[tuple[Binding, str, str, tuple[tuple[str, int], ...]], Compiled] = {}
+        self._compiled: dict[_Key, Compiled] = {}
         self._files: dict[int, dict[str, str]] = {}
 
     @property
@@ -147,6 +152,7 @@ class Kernel:
         tiles: Mapping[str, int] | None = None,
         hazards: bool = False,
         fallback: str = "",
+        debug: bool | None = None,
     ) -> Result:
         """Run on ``device``: ``sim``, ``ascend-host``, ``cuda-host``, ``cuda``, or ``numpy``.
 
@@ -154,7 +160,8 @@ class Kernel:
         what the arguments do not show. ``tiles`` sets tile sizes; ``{"*": 16}`` sets them all, as
         far as they fit. With ``hazards`` the simulator also looks for missing flags and the like.
         With ``fallback="numpy"`` a kernel that the target cannot do runs in NumPy, which the
-        result's report says.
+        result's report says. With ``debug`` the kernel's ``print`` and ``assert`` work, which are
+        left out elsewhere; in the simulator they work unless ``debug`` is false.
         """
         given = (
             arguments(self.header, (), args)
@@ -162,8 +169,9 @@ class Kernel:
             else arguments(self.header, args, {})
         )
         return self._run(
-            given, device, chip, types, dims, tiles, hazards=hazards, fallback=fallback
-        )
+            given, device, chip, types, dims, tiles, hazards=hazards, fallback=fallback,
+            debug=debug,
+        )  # fmt: skip
 
     def build(
         self,
@@ -174,22 +182,23 @@ class Kernel:
         dims: Mapping[str, int] | None = None,
         tiles: Mapping[str, int] | None = None,
         fallback: Fallback | None = None,
+        debug: bool = False,
     ) -> dict[str, str]:
         """Return the files for ``target`` by name.
 
         A generic that ``types`` does not name takes its first choice; ``dims`` are pinned. The
         files of an op are in one folder a step. ``fallback`` gives the files of a kernel that the
-        target cannot do.
+        target cannot do. ``debug`` leaves ``print`` and ``assert`` in.
         """
         binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
         _know_tiles(graph, tiles or {})
         if isinstance(graph, KernelIR):
-            return self._built(graph, target, tiles or {}, fallback)
+            return self._built(graph, target, tiles or {}, fallback, debug)
         files: dict[str, str] = {}
         for number, step in enumerate(graph.steps, 1):
             folder = f"{number}_{step.kernel.name}"
-            built = self._built(step.kernel, target, tiles or {}, fallback)
+            built = self._built(step.kernel, target, tiles or {}, fallback, debug)
             files |= {f"{folder}/{n}": text for n, text in built.items()}
         return files
 
@@ -200,12 +209,16 @@ class Kernel:
         return self._instances[binding]
 
     def compiled(
-        self, graph: KernelIR | OpGraph, target: str, tiles: Mapping[str, int]
+        self,
+        graph: KernelIR | OpGraph,
+        target: str,
+        tiles: Mapping[str, int],
+        debug: bool = False,
     ) -> list[Compiled]:
         """Return the programs of an instance: one, or one a step of an op."""
         _know_tiles(graph, tiles)
         kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
-        return [self._compile(kernel, target, tiles) for kernel in kernels]
+        return [self._compile(kernel, target, tiles, debug) for kernel in kernels]
 
     def files(self, compiled: Compiled) -> dict[str, str]:
         """Return the files of one of its compiled programs, by name; they are kept."""
@@ -224,6 +237,7 @@ class Kernel:
         *,
         hazards: bool = False,
         fallback: str = "",
+        debug: bool | None = None,
     ) -> Result:
         if fallback not in ("", NUMPY):
             raise ArgumentError(f"fallback: expected {NUMPY}, got {fallback!r}")
@@ -238,7 +252,8 @@ class Kernel:
                 runs.append(run_in_numpy(kernel, inner))
                 continue
             try:
-                compiled = self._compile(kernel, target, tiles or {})
+                wanted = device == "sim" if debug is None else debug
+                compiled = self._compile(kernel, target, tiles or {}, wanted)
             except CompileError as error:
                 reason = refused(error)
                 if not fallback or reason is None:
@@ -251,20 +266,24 @@ class Kernel:
         return Result(launch.outputs, tuple(runs))
 
     def _built(
-        self, kernel: KernelIR, target: str, tiles: Mapping[str, int], fallback: Fallback | None
-    ) -> dict[str, str]:
+        self, kernel: KernelIR, target: str, tiles: Mapping[str, int], fallback: Fallback | None,
+        debug: bool,
+    ) -> dict[str, str]:  # fmt: skip
         try:
-            return self._compiler.emit(self._compile(kernel, target, tiles))
+            return self._compiler.emit(self._compile(kernel, target, tiles, debug))
         except CompileError as error:
             reason = refused(error)
             if fallback is None or reason is None:
                 raise
             return fallback(kernel, reason)
 
-    def _compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
+    def _compile(
+        self, kernel: KernelIR, target: str, tiles: Mapping[str, int], debug: bool = False
+    ) -> Compiled:
         own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
-        key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())))
+        key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())), debug)
         if key not in self._compiled:
+            kernel = kernel if debug else drop_debugging(kernel)
             compiled = self._compiled[key] = self._compiler.compile(kernel, target, own)
             for warning in compiled.warnings:
                 warnings.warn(warning.render().rstrip(), ScheduleWarning, stacklevel=2)

@@ -22,7 +22,10 @@ from tiledsl.testing.interpreter import interpret
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where cases run, and how; ``precise``: in f64, as the tile IR reads, on no device."""
+    """Where cases run, and how; ``precise``: in f64, as the tile IR reads, on no device.
+
+    ``debug``: with ``print`` and ``assert``, which only the simulator has of itself.
+    """
 
     device: str = "sim"
     chip: str | None = None
@@ -30,6 +33,7 @@ class Options:
     seed: int = 0
     hazards: bool = False
     precise: bool = False
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def run_case(
             dims=inputs.dims,
             tiles=options.tiles,
             hazards=options.hazards,
+            debug=True if options.debug else None,
         )
     except ArgumentError as error:
         return _refused(plan, case, error)

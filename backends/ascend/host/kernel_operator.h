@@ -6,6 +6,7 @@
 #ifndef TILEDSL_ASCEND_HOST_KERNEL_OPERATOR_H
 #define TILEDSL_ASCEND_HOST_KERNEL_OPERATOR_H
 
+#include <cstdio>
 #include <cstring>
 
 #include "model.h"
@@ -151,6 +152,16 @@ public:
 inline int64_t GetBlockIdx() { return model::BlockIndex(); }
 inline int64_t GetBlockNum() { return model::BlockCount(); }
 inline int64_t GetSubBlockIdx() { return model::SubBlock(); }
+
+// ---- printing -----------------------------------------------------------------------------------
+
+template <typename... Values> void printf(const char *format, Values... values) {
+    char line[4096];
+    if constexpr (sizeof...(Values) == 0) std::snprintf(line, sizeof line, format, "");
+    else std::snprintf(line, sizeof line, format, values...);
+    model::Print(line);
+}
+inline void Trap() { model::Trap(); }
 
 // ---- synchronisation ----------------------------------------------------------------------------
 

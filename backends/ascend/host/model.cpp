@@ -31,6 +31,7 @@ std::vector<Core> cores;
 Core *current = nullptr;
 int block_index, block_count;
 uint64_t random_state;
+std::string printed;  // the last line
 uint64_t progress;  // grows with everything that is issued or executed
 int cross_raised[3][kCrossEvents];   // what each core can see
 int cross_pending[2][kCrossEvents];  // raised by one vector core, not yet by the other
@@ -294,6 +295,15 @@ void Fail(const std::string &text) {
     std::string where = "block " + std::to_string(block_index);
     if (current) where += ", " + current->name;
     throw Error{where + ": " + text};
+}
+void Print(const char *line) {
+    printed = line;
+    std::fputs(line, stdout);
+    std::fflush(stdout);
+}
+void Trap() {
+    while (!printed.empty() && printed.back() == '\n') printed.pop_back();
+    throw Error{"trap: " + printed};
 }
 void Fail(const char *instruction, const char *rule) {
     Fail(std::string(instruction) + ": " + rule);

@@ -147,6 +147,9 @@ int64_t BlockIndex();
 int64_t BlockCount();
 int64_t SubBlock();
 bool IsCube();
+void Print(const char *line);
+// End the launch; its message is the line that was printed last.
+[[noreturn]] void Trap();
 [[noreturn]] void Fail(const char *instruction, const char *rule);
 
 int Launch(KernelType type, int blocks, unsigned seed, void (*run)(void *), void *context,

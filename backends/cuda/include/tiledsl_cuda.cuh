@@ -12,6 +12,7 @@
 #else
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #define TDSL_DEVICE static __device__ __forceinline__
 #define TDSL_BOTH static __host__ __device__ __forceinline__
 #define TDSL_MEMBER __host__ __device__ __forceinline__
@@ -21,6 +22,21 @@
 #endif
 
 namespace tdsl {
+
+// ---- assertions ---------------------------------------------------------------------------------
+
+// Print a line and end the launch.
+#if defined(TDSL_HOST)
+static inline void trap(const char* line) {
+  printf("%s", line);
+  host::trap(line);
+}
+#else
+TDSL_DEVICE void trap(const char* line) {
+  printf("%s", line);
+  __trap();
+}
+#endif
 
 // ---- bits ---------------------------------------------------------------------------------------
 

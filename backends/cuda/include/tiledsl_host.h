@@ -83,7 +83,7 @@ struct Block {
   void (*body)(void*);
   void* argument;
   char* stacks;
-  char message[512];
+  char message[5000];
 #if defined(__x86_64__)
   void* scheduler;
 #else
@@ -113,6 +113,15 @@ __attribute__((noinline, noreturn)) static void fail(const char* what, const cha
       block.message, sizeof block.message, "%s %s: index %lld of %lld, in block %u, thread %u", what,
       name, (long long)a, (long long)b, block.index.x, block.now->thread.x);
   (void)written;
+  block.failed = true;
+  for (;;) pause();
+}
+
+// End the launch as a failed assertion: the message is `text`.
+__attribute__((noinline, noreturn)) static void trap(const char* text) {
+  const int written = snprintf(block.message, sizeof block.message, "trap: %s", text);
+  (void)written;
+  for (size_t end = strlen(block.message); end > 0 && block.message[end - 1] == '\n'; --end) block.message[end - 1] = 0;
   block.failed = true;
   for (;;) pause();
 }
@@ -233,6 +242,7 @@ static int run(int64_t blocks, int threads, int shared, uint64_t seed, void (*bo
   }
   free(block.shared);
   munmap(block.stacks, stacks);
+  fflush(stdout);
   return block.failed ? 2000 : 0;
 }
 
