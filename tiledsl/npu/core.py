@@ -544,7 +544,7 @@ class Core:
             if is_plain(statement):
                 store(self.frame, statement, self.source(statement.value))
             else:
-                order = self.frame.order(_lane_axes(statement))
+                order = self.frame.order(lanes.ranges_of(statement))
                 tile = ready(self.frame, statement, self.source(statement.value), order)
                 lanes.store(self.lanes(), statement, tile)
                 axes = order
@@ -640,15 +640,6 @@ class Core:
 
 # Ops that read each element before they write it, in one instruction.
 _IN_PLACE = frozenset({"add", "sub", "mul", "div", "min", "max", "exp", "log", "sqrt", "abs"})
-
-
-def _lane_axes(statement: ir.Store) -> set[Axis]:
-    """Return all ranges of a store's index, those of its lookups too."""
-    found = {a for i in statement.index for a, _ in i.terms}
-    for index in statement.index:
-        if index.gather is not None:
-            found |= set(index.gather.type.axes)
-    return found
 
 
 def _domain(axis: Axis) -> str:

@@ -298,3 +298,12 @@ def _spread(frame: Frame, tile: Tile) -> Tile:
     blocks = replace(out.ref, dtype=wide.dtype)
     frame.emit(npu.Spread(blocks, wide.ref, whole, span=frame.span))
     return out
+
+
+def ranges_of(statement: ir.Store) -> set[Axis]:
+    """Return all ranges of a store's index, those of its lookups too."""
+    found = {a for i in statement.index for a, _ in i.terms}
+    for index in statement.index:
+        if index.gather is not None:
+            found |= set(index.gather.type.axes)
+    return found
