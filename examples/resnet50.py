@@ -11,9 +11,9 @@ of 32 x 32; `-o FILE` writes the tables as Markdown.
 """
 
 import argparse
-import time
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from tables import Cell, Page
 
 import tiledsl
+from tiledsl.chips import load
 from tiledsl.runtime.profile import Setting, profile
 
 HERE = Path(__file__).parent
@@ -93,13 +94,26 @@ class Cost:
 
 @dataclass(slots=True)
 class Bench:
-    """Runs kernels: how, and what it has cost by kernel and shape."""
+    """Runs kernels: where, and the costs of each by itself, by what it does and on what."""
 
     device: str = "sim"
     hazards: bool = False
     tune: bool = True
-    costs: dict[tuple[str, str], Cost] = field(default_factory=dict)
+    alone: dict[tuple[str, str], Cost] = field(default_factory=dict)
     tiles: dict[tuple[Any, ...], dict[str, int]] = field(default_factory=dict)
+
+    def step(
+        self, cost: Cost, what: str, name: str, given: Mapping[str, object], want: Array
+    ) -> Array:
+        """Run a kernel, compare its output with ``want``, and keep what it took by itself too."""
+        own = Cost()
+        y = self.run(own, name, given)
+        own.error = off(y, want)
+        self.alone.setdefault((what, "x".join(map(str, y.shape))), own)
+        cost.launches += own.launches
+        cost.moved += own.moved
+        cost.cycles += own.cycles
+        return y
 
     def run(self, cost: Cost, name: str, given: Mapping[str, object]) -> Array:
         """Run a kernel and add to ``cost`` what it took; return its output."""
@@ -136,7 +150,7 @@ class Bench:
 
 # Layers that the library has, and what their parameters are called there.
 LIBRARY = {
-    "pointwise_nhwc": ("std:gemm", "matmul", {"x": "a", "w": "b"}),
+    "pointwise_nhwc": ("std:gemm", "matmul_nt", {}),
     "batch_norm_nchw": ("std:norm", "batch_norm_infer", {"gamma": "w", "beta": "b"}),
     "maxpool_nchw": ("std:conv", "maxpool2d", {}),
 }
@@ -227,16 +241,25 @@ def run_conv(
     }
     shape = (1, layer.out_high, layer.out_high, outs)
     residual = draw.normal(size=shape).astype(np.float16) if layer.residual else None
-    want = model(x, w, norm, residual, layer)
+    sums = products(x, w, layer)
+    want = turned(followed(sums, norm, residual, act=layer.act), layout)
     last = None if residual is None else turned(residual, layout)
     fused, apart = Cost(), Cost()
     got = conv(bench, fused, layer, layout, x, w, {**norm, "act": layer.act}, last)
-    fused.error = off(got, turned(want, layout))
-    y = conv(bench, apart, layer, layout, x, w, None, None)
-    y = bench.run(apart, f"batch_norm_{layout}", {"x": y, **norm})
+    fused.error = off(got, want)
+    own = Cost()
+    y = conv(bench, own, layer, layout, x, w, None, None)
+    own.error = off(y, turned(sums, layout))
+    bench.alone[layer.name, layer.what().split(",")[0]] = own
+    apart = replace(own)
+    axis = -1 if layout == "nhwc" else 1
+    plain = np.moveaxis(followed(np.moveaxis(y, axis, -1), norm, None, act=False), -1, axis)
+    y = bench.step(apart, "bn", f"batch_norm_{layout}", {"x": y, **norm}, plain)
     if layer.act:
-        y = bench.run(apart, "activate", {"x": y, "residual": last})
-    apart.error = off(y, turned(want, layout))
+        what = "relu" if last is None else "add, relu"
+        more = np.maximum(y.astype(np.float32) + (0 if last is None else last), 0)
+        y = bench.step(apart, what, "activate", {"x": y, "residual": last}, more)
+    apart.error = off(y, want)
     return fused, apart
 
 
@@ -248,8 +271,7 @@ def conv(
     x, bn = turned(x, layout), "" if norm is None else "_bn"
     more = dict(norm or {})
     if layer.taps == 1 and layer.stride == 1:
-        weights = w[0, 0] if layout == "nhwc" else np.ascontiguousarray(w[0, 0].T)
-        given = {"w": weights, **more}
+        given = {"w": np.ascontiguousarray(w[0, 0].T), **more}
         if layout == "nhwc":  # pixels are rows
             given["x"] = x.reshape(-1, layer.ins)
             given["residual"] = None if residual is None else residual.reshape(-1, layer.outs)
@@ -261,7 +283,7 @@ def conv(
     if layer.ins == 3:
         x, w = blocks(bench, cost, layout, x), by_blocks(w)
         taps = {"stride": 1, "pad": 2, "trim": 1}
-    weights = w if layout == "nhwc" else np.ascontiguousarray(w.transpose(0, 1, 3, 2))
+    weights = np.ascontiguousarray(w.transpose(0, 1, 3, 2))
     if layout == "nchw" and layer.ins == 3:  # its channels come before row and column of a block
         many = w.shape[-1]
         order = w.reshape(4, 4, 2, 2, 3, many).transpose(0, 1, 5, 4, 2, 3)
@@ -292,19 +314,23 @@ def by_blocks(w: Array) -> Array:
 # ---- the model in NumPy -------------------------------------------------------------------------
 
 
-def model(
-    x: Array, w: Array, norm: Mapping[str, Any], residual: Array | None, layer: Layer
-) -> Array:
-    """Return a convolution with what follows it, in f32, channels last."""
-    wide = np.moveaxis(windows(x, layer, 0), 3, 4)  # n p q c r*s
+def products(x: Array, w: Array, layer: Layer) -> Array:
+    """Return a convolution in f32, channels last: its windows times the weights."""
+    wide = windows(x, layer, 0)
     flat = wide.reshape(-1, wide.shape[3] * wide.shape[4])
-    weights = w.astype(np.float32).transpose(2, 0, 1, 3).reshape(flat.shape[1], -1)
-    v = (flat @ weights).reshape(*wide.shape[:3], -1)
+    found: Array = flat @ w.astype(np.float32).reshape(flat.shape[1], -1)
+    return found.reshape(*wide.shape[:3], -1)
+
+
+def followed(
+    v: Array, norm: Mapping[str, Any], residual: Array | None, *, act: bool
+) -> Array:
+    """Return what follows a convolution: batch normalisation, the residual, relu."""
+    v = v.astype(np.float32)
     v = (v - norm["mean"]) / np.sqrt(norm["variance"] + EPS) * norm["gamma"] + norm["beta"]
     if residual is not None:
         v = v + residual
-    out: Array = np.maximum(v, 0) if layer.act else v
-    return out
+    return np.maximum(v, 0) if act else v
 
 
 def windows(x: Array, layer: Layer, outside: float) -> Array:
@@ -335,16 +361,17 @@ def off(got: Array, want: Array) -> float:
 
 def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
     """Yield tile sizes that suit the shapes of a kernel's arguments."""
-    x = given["a" if name == "pointwise_nhwc" else "x"].shape
+    x = given["x"].shape
     if name.startswith("conv"):
         yield from _conv_tiles(name, given, x)
     elif name.startswith("pointwise"):
         last = name.endswith("nhwc")
         pixels = x[0] if last else int(np.prod(x[2:]))
-        w = given["b" if "b" in given else "w"].shape
-        ins, outs = w if last else w[::-1]
-        names = ("BM", "BN", "BK") if "b" in given else ("BI", "BO", "BC")
-        sides = product(near(pixels, 64, 128, 256), near(outs, 64, 128, 256), near(ins, 64, 256))
+        outs, ins = given["w"].shape
+        names = ("BM", "BN", "BK") if name == "pointwise_nhwc" else ("BI", "BO", "BC")
+        sides = product(
+            near(pixels, 64, 128, 256), near(outs, 32, 64, 128, 256), near(ins, 64, 256)
+        )
         yield from (dict(zip(names, s, strict=True)) for s in sides if s[0] * s[1] <= 256 * 128)
     elif name.startswith("batch_norm"):
         wide, many = ("BC", "BI") if name.endswith("nhwc") else ("BS", "BC")
@@ -376,12 +403,13 @@ def _conv_tiles(
 ) -> Iterator[dict[str, int]]:
     last = name.endswith("nhwc")
     high = x[1] if last else x[2]
-    outs, ins = given["w"].shape[:1:-1] if last else given["w"].shape[2:]
+    outs, ins = given["w"].shape[2:]
     side = high // given["stride"]
     cols = near(side, 28, 56, 112)
-    sides = product((1, 2, 4, 7, 8), cols, near(outs, 32, 64, 128), near(ins, 64, 128))
+    sides = product((1, 2, 4, 7, 8), cols, near(outs, 32, 64, 128), near(ins, 64, 256))
     for p, q, o, c in sides:
-        if p <= side and 28 <= p * q <= 512 // (1 if last else 2) and p * q * o <= 256 * 128:
+        fits = p * q <= 512 // (1 if last else 2) and p * q * o <= 256 * 128
+        if p <= side and fits and min(28, side * side // 2) <= p * q:
             yield {"BP": p, "BQ": q, "BO": o, "BC": c}
 
 
@@ -401,18 +429,26 @@ def main() -> None:
     words.add_argument("--small", action="store_true", help="images of 32 x 32")
     words.add_argument("-o", "--output", type=Path)
     asked = words.parse_args()
-    page = Page("The layers of ResNet-50", command(asked), asked.output)
-    bench = Bench()
+    page = Page(f"The layers of ResNet-50 on {CHIP}", command(asked), asked.output)
     chosen = [
         layer
         for layer in layers(32 if asked.small else 224)
         if asked.layer is None or layer.name.startswith(tuple(asked.layer))
     ]
     for layout in (asked.layout,) if asked.layout else ("nhwc", "nchw"):
-        page.table(layout.upper(), [row_of(bench, layer, layout) for layer in chosen], NOTES)
+        bench = Bench()
+        rows = [row_of(bench, layer, layout) for layer in chosen]
+        page.table(f"{layout.upper()}, fused", rows, NOTES)
+        if bench.alone:
+            page.table(f"{layout.upper()}, each layer by itself", alone_rows(bench))
 
 
-NOTES = ["*error*: the largest difference from the model, as a part of its largest element."]
+NOTES = [
+    "*error*: the largest difference from the model, as a part of the model's largest element.",
+    "*least*: the cycles that the products take on all cubes at their peak, or the input, weights",
+    "and output from and to HBM, whichever is more; a launch alone takes about 4,500. *kB*: copies",
+    "from and to global memory and L2, what cores hand to each other included.",
+]
 
 
 def command(asked: argparse.Namespace) -> str:
@@ -426,23 +462,49 @@ def command(asked: argparse.Namespace) -> str:
 
 def row_of(bench: Bench, layer: Layer, layout: str) -> dict[str, Cell]:
     """Run a layer and return its row."""
-    start = time.time()
+    print(f"{layout} {layer.name}", file=sys.stderr, flush=True)
     fused, apart = run_layer(bench, layer, layout)
-    print(layer.name, layout, fused, apart, f"{time.time() - start:.1f} s", flush=True)
-    ideal = layer.macs / (20 * 4096) if layer.kind in ("conv", "linear") else None
-    return {
+    row: dict[str, Cell] = {
         "layer": layer.name,
         "": layer.what(),
-        "pixels": f"{layer.high}²" + (f"→{layer.out_high}²" if layer.stride > 1 else ""),
+        "pixels": f"{layer.high}²" + (f" → {layer.out_high}²" if layer.stride > 1 else ""),
         "error": max(fused.error, apart.error if apart else 0.0),
-        "cycles": fused.cycles,
-        "of the cube": None if ideal is None else f"{ideal / fused.cycles:.0%}",
-        "kB": fused.moved // 1000,
         "launches": fused.launches,
-        "cycles, separate": apart.cycles if apart else None,
-        "kB, separate": apart.moved // 1000 if apart else None,
-        "launches, separate": apart.launches if apart else None,
+        "kB": fused.moved // 1000,
+        "cycles": fused.cycles,
+        "least": least(layer),
     }
+    if apart is not None:
+        row |= {
+            "separate: launches": apart.launches,
+            "kB ": apart.moved // 1000,
+            "cycles ": apart.cycles,
+            "fused takes": f"{fused.cycles / apart.cycles:.0%}",
+        }
+    return row
+
+
+def alone_rows(bench: Bench) -> list[dict[str, Cell]]:
+    """Return a row for each layer that ran by itself."""
+    return [
+        {
+            "layer": what, "": shape, "error": cost.error, "launches": cost.launches,
+            "kB": cost.moved // 1000, "cycles": cost.cycles,
+        }
+        for (what, shape), cost in bench.alone.items()
+    ]  # fmt: skip
+
+
+def least(layer: Layer) -> int:
+    """Return the cycles below which a layer cannot be."""
+    chip = load(CHIP)
+    elements = layer.high**2 * layer.ins + layer.out_high**2 * layer.outs
+    weighs = layer.kind in ("conv", "linear")
+    elements += layer.taps**2 * layer.ins * layer.outs * weighs
+    elements += layer.out_high**2 * layer.outs * layer.residual
+    far = 2 * elements / chip.hbm_bytes_per_second * chip.mhz * 1e6
+    products = layer.macs / (chip.cube_cores * chip.cube_macs["f16"]) if weighs else 0.0
+    return round(max(far, products))
 
 
 if __name__ == "__main__":
