@@ -37,7 +37,7 @@ class Layer:
     """A layer: ``high`` x ``high`` pixels of ``ins`` channels to ``outs`` channels.
 
     ``kind``: conv, with ``taps`` x ``taps`` weights; else one kernel by itself. ``residual``: it is
-    added before the relu.
+    added before the relu. ``times``: so often the network has it.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Layer:
     stride: int = 1
     act: bool = True
     residual: bool = False
+    times: int = 1
 
     @property
     def pad(self) -> int:
@@ -176,19 +177,20 @@ def layers(image: int = 224) -> list[Layer]:
         Layer("pool1", "maxpool", image // 2, 64, 64, 3, 2),
     ]
     ins = 64
-    for number, width in ((2, 64), (3, 128), (4, 256), (5, 512)):
+    for number, width, many in ((2, 64, 3), (3, 128, 4), (4, 256, 6), (5, 512, 3)):
         outs, stage, stride = 4 * width, f"conv{number}", 1 if number == 2 else 2
         small = high // stride
         found += [
             Layer(f"{stage}.first.reduce", "conv", high, ins, width),
             Layer(f"{stage}.first.3x3", "conv", high, width, width, 3, stride),
-            Layer(f"{stage}.expand", "conv", small, width, outs, residual=True),
+            Layer(f"{stage}.expand", "conv", small, width, outs, residual=True, times=many),
             Layer(f"{stage}.shortcut", "conv", high, ins, outs, 1, stride, act=False),
-            Layer(f"{stage}.reduce", "conv", small, outs, width),
-            Layer(f"{stage}.3x3", "conv", small, width, width, 3),
+            Layer(f"{stage}.reduce", "conv", small, outs, width, times=many - 1),
+            Layer(f"{stage}.3x3", "conv", small, width, width, 3, times=many - 1),
         ]
         ins, high = outs, small
-    found = [x for x in found if x.name != "conv2.3x3"]  # as its first
+    first = next(x for x in found if x.name == "conv2.first.3x3")
+    found = [replace(x, times=3) if x is first else x for x in found if x.name != "conv2.3x3"]
     return [*found, Layer("pool5", "mean", high, ins, ins), Layer("fc", "linear", 1, ins, 1000)]
 
 
@@ -381,8 +383,8 @@ def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
                 yield {wide: col, many: row}
     elif name.startswith("maxpool"):
         p, q, c = (4, 14, x[-1]) if name.endswith("nhwc") else (4, x[-1] // 2, 4)
-        for rows, cols, many in product((1, 2, p), (q, 2 * q), (c, 2 * c, 4 * c)):
-            yield {"BP": rows, "BQ": cols, "BC": many}
+        for high, wide, deep in product((1, 2, p), (q, 2 * q), (c, 2 * c, 4 * c)):
+            yield {"BP": high, "BQ": wide, "BC": deep}
     elif name.startswith("mean"):
         for many in (16, 32, 64, 128, 256):
             yield {"BC": many, "BI": 64}
@@ -438,6 +440,8 @@ def main() -> None:
     for layout in (asked.layout,) if asked.layout else ("nhwc", "nchw"):
         bench = Bench()
         rows = [row_of(bench, layer, layout) for layer in chosen]
+        if len(rows) > 1:
+            rows.append(total(rows))
         page.table(f"{layout.upper()}, fused", rows, NOTES)
         if bench.alone:
             page.table(f"{layout.upper()}, each layer by itself", alone_rows(bench))
@@ -447,7 +451,8 @@ NOTES = [
     "*error*: the largest difference from the model, as a part of the model's largest element.",
     "*least*: the cycles that the products take on all cubes at their peak, or the input, weights",
     "and output from and to HBM, whichever is more; a launch alone takes about 4,500. *kB*: copies",
-    "from and to global memory and L2, what cores hand to each other included.",
+    "from and to global memory and L2, what cores hand to each other included. *network*: the sum",
+    "of the layers that ran, each as often as the network has it.",
 ]
 
 
@@ -467,6 +472,7 @@ def row_of(bench: Bench, layer: Layer, layout: str) -> dict[str, Cell]:
     row: dict[str, Cell] = {
         "layer": layer.name,
         "": layer.what(),
+        "times": layer.times,
         "pixels": f"{layer.high}²" + (f" → {layer.out_high}²" if layer.stride > 1 else ""),
         "error": max(fused.error, apart.error if apart else 0.0),
         "launches": fused.launches,
@@ -482,6 +488,25 @@ def row_of(bench: Bench, layer: Layer, layout: str) -> dict[str, Cell]:
             "fused takes": f"{fused.cycles / apart.cycles:.0%}",
         }
     return row
+
+
+def total(rows: Sequence[Mapping[str, Cell]]) -> dict[str, Cell]:
+    """Return the sum over the network: each layer as often as it is there."""
+
+    def over(name: str, other: str = "") -> int:
+        values = [row.get(name, row.get(other)) for row in rows]
+        times = [row["times"] for row in rows]
+        return sum(int(v) * int(n) for v, n in zip(values, times, strict=True) if v and n)
+
+    fused, apart = over("cycles"), over("cycles ", "cycles")
+    return {
+        "layer": "network",
+        **{name: over(name) for name in ("launches", "kB", "cycles", "least")},
+        "separate: launches": over("separate: launches", "launches"),
+        "kB ": over("kB ", "kB"),
+        "cycles ": apart,
+        "fused takes": f"{fused / apart:.0%}",
+    }
 
 
 def alone_rows(bench: Bench) -> list[dict[str, Cell]]:

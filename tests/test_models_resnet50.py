@@ -11,6 +11,7 @@ SOME = ("conv1", "pool1", "conv2.first.3x3", "conv2.expand", "conv3.shortcut", "
 
 def test_the_layers_are_those_of_the_model() -> None:
     assert len(TRUE) == 1 + 1 + 5 + 3 * 6 + 2
+    assert sum(layer.times for layer in TRUE.values() if layer.kind == "conv") == 53
     conv = [layer for layer in TRUE.values() if layer.kind == "conv"]
     last = TRUE["conv5.expand"]
     assert (last.high, last.ins, last.outs) == (7, 512, 2048)
