@@ -62,11 +62,13 @@ kernel scan(x: f32[M, N]) -> (y: f32[M, N]):
 def test_types_that_a_target_lacks_are_told() -> None:
     with pytest.raises(CompileError) as caught:
         program_of(
-            "kernel f(x: i4[N]) -> (y: i32[N]):\n    grid n in N by BN\n    y[n] = x[n]\n", 4
+            "kernel f(x: i4[N]) -> (y: i4[1] = -8):\n    grid n in N by BN\n"
+            "    atomic y[0] max= max(x[n] over n)\n",
+            4,
         )
     (found,) = caught.value.diagnostics
     assert found.code == "L101"
-    assert found.message == "cuda.sm80 cannot do this yet: tensors of `i4`"
+    assert found.message == "cuda.sm80 cannot do this yet: an `atomic` store of i4"
 
 
 def test_stores_over_the_same_ranges_share_a_pass() -> None:

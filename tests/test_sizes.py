@@ -25,6 +25,7 @@ from tiledsl.runtime import ascend_host, cuda_host
 from tiledsl.runtime.binding import first_binding
 from tiledsl.runtime.devices import Compiled
 from tiledsl.runtime.kernel import Kernel as RuntimeKernel
+from tiledsl.syntax import tree
 from tiledsl.testing import runner
 from tiledsl.testing.cases import Case, Plan
 
@@ -62,8 +63,17 @@ def module_of(topic: str) -> Checked:
 
 @cache
 def names() -> tuple[tuple[str, str], ...]:
-    """Return the topic and the name of each kernel and op of the library."""
-    return tuple((topic, name) for topic in library() for name in _items(topic))
+    """Return the topic and the name of each kernel and op of the library that has dims."""
+    every = ((topic, name) for topic in library() for name in _items(topic))
+    return tuple((topic, name) for topic, name in every if _dims(topic, name))
+
+
+def _dims(topic: str, name: str) -> bool:
+    """Whether a launch decides any size."""
+    module = module_of(topic)
+    item = (module.kernels.get(name) or module.ops[name]).item
+    sizes = [d for p in (*item.params, *item.outputs) for d in p.type.dims or ()]
+    return any(not isinstance(size, tree.Number) for size in sizes)
 
 
 def _items(topic: str) -> list[str]:

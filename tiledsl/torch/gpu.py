@@ -20,12 +20,12 @@ def run(
     kernel: Kernel,
     graph: KernelIR | OpGraph,
     given: Mapping[str, object],
+    device: torch.device,
     dims: Mapping[str, int],
     tiles: Mapping[str, int],
 ) -> list[torch.Tensor]:
-    """Run on the GPU where the tensors of ``given`` are; return the outputs."""
+    """Run on the GPU ``device``, where the tensors of ``given`` are; return the outputs."""
     tensors = {name: v.detach() for name, v in given.items() if isinstance(v, torch.Tensor)}
-    device = next(iter(tensors.values())).device
     for tensor in graph.params:
         if isinstance(tensor, Tensor) and tensors[tensor.name].device != device:
             raise ArgumentError(f"{tensor.name}: is not on {device}, where the first tensor is")
@@ -36,7 +36,7 @@ def run(
     made = {t.name: _made(t, sizes, device) for t in graph.outputs}
     whole |= made
     if isinstance(graph, KernelIR):
-        _launch(kernel, compiled[0], whole, scalars, dims)
+        _launch(kernel, compiled[0], whole, scalars, device, dims)
     else:
         whole |= {t.name: _made(t, sizes, device) for t in graph.temps}
         for part, step in zip(compiled, graph.steps, strict=True):
@@ -50,7 +50,7 @@ def run(
                     inner[mine.name] = whole[theirs.name]
                 else:
                     numbers[mine.name] = evaluate(theirs, _plain(sizes), _numbers(sizes), {})
-            _launch(kernel, part, inner, numbers, {})
+            _launch(kernel, part, inner, numbers, device, {})
     for tensor in graph.params:
         if isinstance(tensor, Tensor) and tensor.role == "inout":
             caller, ours = tensors[tensor.name], whole[tensor.name]
@@ -74,6 +74,7 @@ def _launch(
     compiled: Compiled,
     tensors: Mapping[str, torch.Tensor],
     scalars: Mapping[str, Number],
+    device: torch.device,
     dims: Mapping[str, int],
 ) -> None:
     program, ir = compiled.program, compiled.kernel
@@ -82,7 +83,6 @@ def _launch(
     for fact in ir.facts:
         if not evaluate(fact.condition, _plain(sizes), _numbers(sizes), {}):
             raise ArgumentError(f"{ir.name}: `where {fact.text}` does not hold")
-    device = next(iter(tensors.values())).device
     for tensor in ir.outputs:
         if tensor.initial is not None:
             start = evaluate(tensor.initial, _plain(sizes), _numbers(sizes), {})

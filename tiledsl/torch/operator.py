@@ -14,7 +14,7 @@ from tiledsl.runtime.binding import arguments, specialise
 from tiledsl.runtime.kernel import Kernel
 from tiledsl.testing.precise import run_in_f64
 from tiledsl.torch import gpu, gradients
-from tiledsl.torch.schema import schema_of
+from tiledsl.torch.schema import device_place, schema_of
 from tiledsl.torch.sizes import solve
 from tiledsl.torch.tensors import element_type, to_numpy, to_torch, torch_type
 from tiledsl.types import DTYPES, DType
@@ -111,7 +111,8 @@ class _Operator:
         call = self.call(args, named)
         if call.precise:
             return self.by_the_host(call.given)
-        return _unwrapped(gpu.run(self.kernel, call.graph, call.given, self.dims, self.tiles))
+        found = gpu.run(self.kernel, call.graph, call.given, call.device, self.dims, self.tiles)
+        return _unwrapped(found)
 
     def by_the_host(self, given: Mapping[str, object]) -> Outputs:
         """Run on copies of a GPU's tensors: that in f64 is no work for it."""
@@ -131,17 +132,24 @@ class _Operator:
         tensors = {n: v for n, v in call.given.items() if isinstance(v, torch.Tensor)}
         scalars: dict[str, Any] = {n: v for n, v in call.given.items() if n not in tensors}
         sizes = solve(call.graph, tensors, scalars, self.dims)
-        device = next((v.device for v in tensors.values()), torch.device("cpu"))
         return _unwrapped(
             [
-                torch.empty(sizes.shape(t), dtype=call.type_of(t), device=device)
+                torch.empty(sizes.shape(t), dtype=call.type_of(t), device=call.device)
                 for t in call.graph.outputs
             ]
         )
 
     def call(self, args: Sequence[object], named: Mapping[str, object]) -> "_Call":
         """Return the arguments by name, and the kernel for their types."""
+        args, named = list(args), dict(named)
+        device = named.pop("device", None)
+        place = device_place(self.kernel.header)
+        if place is not None and device is None:
+            device = args.pop(place)
         given = arguments(self.kernel.header, args, named)
+        if place is None:
+            device = next(v.device for v in given.values() if isinstance(v, torch.Tensor))
+        assert isinstance(device, torch.device)
         types = dict(self.types)
         stand: dict[str, object] = {}
         precise = False
@@ -159,15 +167,16 @@ class _Operator:
                 came = _nearest(choices)
             stand[name] = poisoned((0,) * value.dim(), came)
         graph = self.kernel.instance(specialise(self.kernel.header, {**given, **stand}, types))
-        return _Call(given, graph, precise)
+        return _Call(given, graph, device, precise)
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call: its arguments, the kernel they ask for, and whether it runs in f64."""
+    """One call: its arguments, the kernel they ask for, where it is, whether it runs in f64."""
 
     given: dict[str, object]
     graph: KernelIR | OpGraph
+    device: torch.device
     precise: bool
 
     def type_of(self, output: Tensor) -> torch.dtype:

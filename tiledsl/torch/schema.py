@@ -11,7 +11,11 @@ from tiledsl.types import DTYPES, DType
 
 
 def schema_of(kernel: Kernel) -> str:
-    """Return ``(Tensor x, float scale=1.0) -> Tensor``; tensors that are updated have a name."""
+    """Return ``(Tensor x, float scale=1.0) -> Tensor``; tensors that are updated have a name.
+
+    A kernel without tensors among its parameters has ``Device device`` behind those that must be
+    given: PyTorch chooses by it where to run.
+    """
     header = kernel.header
     letters = (chr(ord("a") + number) for number in count())
     words: list[str] = []
@@ -23,7 +27,16 @@ def schema_of(kernel: Kernel) -> str:
         if param.default is not None and default is None:
             kind, default = f"{kind}?", "None"
         words.append(f"{kind} {param.name.id}" + (f"={default}" if optional else ""))
+    if (place := device_place(header)) is not None:
+        words.insert(place, "Device device")
     return f"({', '.join(words)}) -> {_outputs(header)}"
+
+
+def device_place(header: Header) -> int | None:
+    """Return where ``device`` stands among the arguments, if no tensor tells the device."""
+    if any(param.type.dims is not None for param in header.params):
+        return None
+    return max((n + 1 for n, p in enumerate(header.params) if p.default is None), default=0)
 
 
 def _kind(
