@@ -36,6 +36,10 @@ kernel every[T in (f16, f32)](x: T[A, M, N], const step: i32, back: i32) -> (y: 
     grid a in A by BA, m in M by BM, l in L by BL
     y[a, m, l] = x[a, m, l * step - back else 9]
 
+kernel third[T in (f16, f32)](x: T[M, N, 3], at: i32) -> (y: T[M, N]):
+    grid m in M by BM, n in N by BN
+    y[m, n] = x[m, n, at else 4]
+
 kernel conv[T in (f16, f32)](x: T[H, W, C], w: T[R, S, C, O], step: i32, pad: i32
         ) -> (y: f32[P, Q, O]):
     where P == (H + 2 * pad - R) // step + 1, Q == (W + 2 * pad - S) // step + 1, step >= 1
@@ -139,6 +143,18 @@ def test_elements_apart(module: tiledsl.Module, device: str, dtype: type) -> Non
         inside = (columns >= 0) & (columns < 77)
         want = np.where(inside, x[:, :, columns.clip(0, 76)], dtype(9))
         np.testing.assert_array_equal(found.outputs["y"], want)
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize("at", [0, 2, -1, 3])
+def test_one_of_three_neighbours(module: tiledsl.Module, device: str, at: int) -> None:
+    x = RNG.normal(size=(5, 37, 3)).astype(np.float16)
+    found = module["third"].run(
+        {"x": x, "at": at}, device=device, tiles={"BM": 4, "BN": 16}, hazards=device == "sim"
+    )
+    want = x[:, :, at] if 0 <= at < 3 else np.full((5, 37), 4, np.float16)
+    np.testing.assert_array_equal(found.outputs["y"], want)
+    assert any(isinstance(s, npu.Gather) for s in steps_of(module["third"]))
 
 
 def test_elements_apart_are_gathered(module: tiledsl.Module) -> None:

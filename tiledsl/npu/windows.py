@@ -50,19 +50,29 @@ class Inside:
         return self.ranges[axis][1] if axis in self.ranges else size
 
 
-MOST_APART = 8  # elements: where those of a row are further apart, copying all between is waste
+MOST_APART = 16  # elements: where those of a row are further apart, copying all between is waste
+
+
+def _row(statement: ir.Load) -> int:
+    """Return the last dim along which a range runs, or -1."""
+    return max((n for n, i in enumerate(statement.index) if i.terms), default=-1)
 
 
 def apart(statement: ir.Load) -> int:
     """Return how far the elements of a row are apart in global memory; 0 where it is not known."""
-    if not statement.index or not statement.index[-1].terms:
+    row = _row(statement)
+    if row < 0:
         return 0
-    step = statement.index[-1].terms[-1][1]
-    return int(step.value) if isinstance(step, Literal) else 0
+    step = 1
+    for factor in (statement.index[row].terms[-1][1], *statement.tensor.shape[row + 1 :]):
+        if not isinstance(factor, Literal):
+            return 0
+        step *= int(factor.value)
+    return step
 
 
 def is_window(statement: ir.Load, facts: Sequence[ir.Fact], most_apart: int = 1) -> bool:
-    """Whether what is inside is a rectangle of rows along the last dim.
+    """Whether what is inside is a rectangle of rows, along the last dim with a range.
 
     The elements of a row may be ``most_apart`` apart.
     """
@@ -73,7 +83,8 @@ def is_window(statement: ir.Load, facts: Sequence[ir.Fact], most_apart: int = 1)
         return False
     if not 1 <= apart(statement) <= most_apart:
         return False
-    if apart(statement) > 1 and (len(index[-1].terms) > 1 or statement.tensor.dtype.size == 1):
+    several = len(index[_row(statement)].terms) > 1
+    if apart(statement) > 1 and (several or statement.tensor.dtype.size == 1):
         return False
     axes = [axis for i in index for axis, _ in i.terms]
     if axes.count(axes[-1]) > 1 or len(set(axes)) < len(axes):
@@ -88,7 +99,7 @@ def is_window(statement: ir.Load, facts: Sequence[ir.Fact], most_apart: int = 1)
 
 def may_shift(statement: ir.Load) -> bool:
     """Whether a row of a window may begin outside."""
-    return bool(statement.guards) and statement.guards[-1]
+    return bool(statement.guards) and statement.guards[_row(statement)]
 
 
 def _positive(mult: Scalar, facts: Sequence[ir.Fact]) -> bool:
@@ -137,7 +148,7 @@ def inside_of(
         ranges[axis] = skip, count
         partly = apply("or", partly, apply("ne", count, lanes))
     if there != ONE:
-        last = statement.index[-1].terms[-1][0]
+        last = statement.index[_row(statement)].terms[-1][0]
         name = frame.fresh("there")
         here = frame.let(name, there)
         first, length = ranges.get(last, (ZERO, place(last)[1]))
