@@ -106,11 +106,12 @@ def _module(name: str) -> Module:
 def _tile(
     file: str, kernel: str, chip: str, dims: Mapping[str, int], tiles: Mapping[str, int],
     dtype: str = "", *, on: str | None = None, refused: Mapping[str, str] = _NOTHING,
+    cores: int | None = None,
 ) -> Answer:  # fmt: skip
     """Ask for a kernel of a ``.tile`` file, built for ``chip``, run there or ``on`` another."""
     types = {"T": dtype} if dtype else {}
     run = estimate_kernel(
-        _module(file)[kernel], chip, dims, types=types, tiles=tiles, on=on, warm=True
+        _module(file)[kernel], chip, dims, types=types, tiles=tiles, on=on, warm=True, cores=cores
     )
     answer = _told(run)
     return Answer(answer.values, {**answer.refused, **refused})
@@ -309,7 +310,18 @@ def _fit(name: str, line: Mapping[str, str]) -> Question:
 
 
 def _attention(name: str, line: Mapping[str, str]) -> Question:
-    return Refusal("cube and vector cores run apart over the keys there: `skew` is not lowered")
+    """Ask for attention of one head in blocks of 128 queries, 128 keys a step, its cores apart.
+
+    The JIT has a core for each block of queries; of the A3 one die is taken, as a 910B1.
+    """
+    sizes = {n: int(v) for n, v in re.findall(r"(\w+)=(\d+)", line["shape"])}
+    queries = sizes.get("S0", sizes.get("S", 0))
+    keys = sizes.get("S1", queries)
+    chip, cores = (B2, queries // 128) if name.startswith("B2") else (B1, None)
+    dims = {"S": queries, "L": keys, "D": sizes["H"]}
+    return partial(
+        _tile, "attention", "attention", chip, dims, {"BS": 128, "BL": 128}, "f16", cores=cores
+    )
 
 
 def _gelu(name: str, line: Mapping[str, str]) -> Question:

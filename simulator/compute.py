@@ -215,7 +215,7 @@ class VectorCore(Core):
 
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
-        identity: Value,
+        identity: Value, blocks: bool = False,
     ) -> None:  # fmt: skip
         """Fold each row into one element."""
         rows, cols = same(rows), same(cols)

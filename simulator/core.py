@@ -273,7 +273,7 @@ class Core(ABC):
     @abstractmethod
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
-        identity: Value,
+        identity: Value, blocks: bool = False,
     ) -> None:  # fmt: skip
         """Fold each row into one element."""
 

@@ -14,6 +14,7 @@ from tiledsl.types import DType
 
 _REPEAT = 256  # bytes that one repeat of a vector instruction takes
 _BLOCK = 32
+_PER_BLOCK = 8  # f32 of a block, and blocks of a repeat
 _MOST = 255  # repeats of one instruction, and blocks from one repeat to the next
 _LINE = 512  # bytes of global memory
 
@@ -91,8 +92,10 @@ def by_rows(
     return Work(issues * cost.fixed + slope * chunks * rows, issues=issues)
 
 
-def row_reduce(chip: Chip, op: str, src: View, rows: int, cols: int) -> Work:
-    """Return the work of folding each row."""
+def row_reduce(
+    chip: Chip, op: str, src: View, rows: int, cols: int, blocks: bool = False
+) -> Work:
+    """Return the work of folding each row; with ``blocks`` many rows block by block."""
     size = src.place.dtype.size
     lanes = _REPEAT // size
     whole = chip.costs.vector["reduce"]
@@ -100,6 +103,10 @@ def row_reduce(chip: Chip, op: str, src: View, rows: int, cols: int) -> Work:
 
     def fold(count: int) -> Work:
         issues = -(-count // most)
+        if blocks and count >= _PER_BLOCK and cols >= lanes:
+            part, last = chip.costs.vector["block_reduce"], -(-count // _PER_BLOCK)
+            issues += -(-last // _MOST) + (1 if count % _PER_BLOCK else 0)
+            return Work(issues * part.fixed + (count + last) * part.slope, issues=issues)
         return Work(issues * whole.fixed + count * whole.slope, issues=issues)
 
     if cols <= lanes:
@@ -116,6 +123,8 @@ def row_reduce(chip: Chip, op: str, src: View, rows: int, cols: int) -> Work:
     steps = -(-rows // _MOST)
     once = steps * pair.fixed + rows * pair.slope
     end = fold(rows)
+    if cols >= 2 * lanes:  # the first two chunks become one at once
+        chunks -= 1
     return Work(chunks * once + end.cycles, issues=chunks * steps + end.issues)
 
 

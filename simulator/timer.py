@@ -295,12 +295,12 @@ class Timer(Core):
 
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
-        identity: Value,
+        identity: Value, blocks: bool = False,
     ) -> None:  # fmt: skip
         """Count rows folded."""
         rows, cols = same(rows), same(cols)
         if rows and cols:
-            self._do(line, "V", costs.row_reduce(self.chip, op, src, rows, cols))
+            self._do(line, "V", costs.row_reduce(self.chip, op, src, rows, cols, blocks))
         else:
             self._flat(line, "fill", rows * dst.dtype.size)
 

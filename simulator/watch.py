@@ -254,14 +254,20 @@ class Watcher(Core):
 
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
-        identity: Value,
+        identity: Value, blocks: bool = False,
     ) -> None:  # fmt: skip
         """Watch rows folded by way of scratch."""
         rows, cols = same(rows), same(cols)
         lanes = 256 // scratch.dtype.size
         writes = [self._flat(dst, rows)]
+        by_blocks = blocks and rows >= 8 and cols >= lanes
+        if by_blocks:
+            writes[0] = self._flat(dst, round_up(rows, 8))
         if cols > lanes:
-            writes.append(self._flat(scratch, rows * lanes + cols // 32 + 256))
+            more = rows * 8 if by_blocks else 0
+            writes.append(self._flat(scratch, rows * lanes + cols // 32 + 256 + more))
+        elif by_blocks:
+            writes.append(self._flat(scratch, rows * 8))
         reads = [self._grid(src, rows, cols)] if cols else []
         self._vector(line, f"row {op}", writes, reads, resize=True)
 

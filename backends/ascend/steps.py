@@ -290,7 +290,8 @@ class Steps:
             case npu.Transpose(dst=out, src=view, rows=rows, cols=cols):
                 return self._op("TransposeTile", out, view, rows, cols)
             case npu.RowReduce(op=op, dst=dst, src=view, scratch=scratch, rows=rows, cols=cols):
-                name = f"RowReduce<tdsl::{op.capitalize()}Of>"
+                fold = f"{op.capitalize()}Of"
+                name = f"RowReduce<tdsl::{f'Blocks<tdsl::{fold}>' if step.blocks else fold}>"
                 return self._op(name, dst, view, scratch, rows, cols, step.identity)
             case npu.ColReduce(op=op, dst=dst, src=view, rows=rows, cols=cols):
                 name = f"ColReduce<tdsl::{op.capitalize()}Op>"

@@ -224,6 +224,7 @@ class _Writer:
             case npu.RowReduce(op=op, dst=dst, src=a, scratch=scratch):
                 words = [repr(op), ref(dst), view(a), ref(scratch)]
                 sizes = [scalar(step.rows), scalar(step.cols), scalar(step.identity)]
+                sizes += [str(step.blocks)] if step.blocks else []
                 return self.call("row_reduce", step, *words, *sizes)
             case npu.ColReduce(op=op, dst=dst, src=a):
                 sizes = [scalar(step.rows), scalar(step.cols), scalar(step.identity)]

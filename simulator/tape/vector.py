@@ -344,7 +344,7 @@ class VectorRecorder(Recorder):
 
     def row_reduce(
         self, line: Line, op: str, dst: Place, src: View, scratch: Place, rows: Value, cols: Value,
-        identity: Value,
+        identity: Value, blocks: bool = False,
     ) -> None:  # fmt: skip
         """Note rows folded into one element each."""
         rows, cols = same(rows), same(cols)

@@ -392,9 +392,9 @@ def test_expand(dtype: DType, kind: str) -> None:
         same(got, x)
 
 
-@pytest.mark.parametrize("dtype", [F16, F32], ids=str)
+@pytest.mark.parametrize(("dtype", "blocks"), [(F16, False), (F32, False), (F32, True)])
 @pytest.mark.parametrize("op", ["sum", "max", "min"])
-def test_row_reduce(dtype: DType, op: str) -> None:
+def test_row_reduce(dtype: DType, blocks: bool, op: str) -> None:
     identity = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}[op]
 
     def make(
@@ -403,12 +403,12 @@ def test_row_reduce(dtype: DType, op: str) -> None:
         return [
             npu.RowReduce(
                 op=op, dst=out, src=View(s[0], "full", p), scratch=s[1], rows=r, cols=c,  # type: ignore[arg-type]
-                identity=Literal(identity, F32),
+                identity=Literal(identity, F32), blocks=blocks,
             )
         ]  # fmt: skip
 
     program = two_dimensional(make, dtype, ["full"], "flat", scratch=True)
-    for rows, cols in (*SHAPES[:-1], (1, 4200), (3, 5000), (70, 200)):
+    for rows, cols in (*SHAPES[:-1], (1, 4200), (3, 5000), (70, 200), (13, 64), (9, 100)):
         x = random(dtype, rows, cols)
         got = np.zeros(rows, dtype.numpy)
         sizes = {"R": rows, "C": cols, "P": pitch(cols, dtype), "L": rows}

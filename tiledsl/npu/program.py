@@ -203,7 +203,9 @@ class RowReduce(Instruction):
     """V: ``dst[r] = op(src(r, c) over c < cols)`` for ``r < rows``: sum max min of f32 (f16).
 
     ``src`` is full and is left as it is; ``scratch`` has room for 256 B a row and for
-    ``cols / 32 + 256`` elements more. ``identity`` is the result where ``cols`` is 0.
+    ``cols / 32 + 256`` elements more. ``identity`` is the result where ``cols`` is 0. With
+    ``blocks`` (f32 only) eight rows or more are folded block by block: then ``scratch`` has room
+    for 32 B a row more, and ``dst`` no other use of its elements up to the next multiple of 32 B.
     """
 
     op: Lit["sum", "max", "min"]
@@ -213,6 +215,7 @@ class RowReduce(Instruction):
     rows: Scalar
     cols: Scalar
     identity: Scalar
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,9 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
     outer = source.axes[:-1]
     most = frame.limit(outer[-1]) if outer else 1
     partial = frame.elements(source.axes[-1:]) // 32 + 256
-    scratch = frame.buffer("scratch", npu.Memory.UB, 256 * most + partial * source.dtype.size)
+    blocks = source.dtype is F32 and len(outer) == 1 and most >= 8
+    width = 288 if blocks else 256  # bytes for a row
+    scratch = frame.buffer("scratch", npu.Memory.UB, width * most + partial * source.dtype.size)
     room = npu.Ref(scratch.buffer, source.dtype)
     dst.padded = False
 
@@ -151,7 +153,9 @@ def _along_rows(frame: Frame, row: Reduction, source: Tile, dst: Tile, identity:
             view = npu.View(back, "full", pitch)
             return npu.ColReduce(row.combine, out, view, frame.size(inner), count, identity)  # type: ignore[arg-type]
         view = npu.View(src, "full", frame.pitch(inner))
-        return npu.RowReduce(row.name, out, view, room, count, frame.size(inner), identity)  # type: ignore[arg-type]
+        return npu.RowReduce(
+            row.name, out, view, room, count, frame.size(inner), identity, blocks  # type: ignore[arg-type]
+        )  # fmt: skip
 
     if len(outer) <= 1:
         count: Scalar = frame.size(outer[0]) if outer else ONE

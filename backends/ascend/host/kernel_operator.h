@@ -425,6 +425,28 @@ void WholeReduceMin(const LocalTensor<T> &dst, const LocalTensor<T> &src, const 
                        dst.place, src.place, mask, repeats, dst_stride, block_stride, repeat_stride);
 }
 
+template <typename T>
+void BlockReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeats,
+                    const int32_t mask, const int32_t dst_stride, const int32_t block_stride,
+                    const int32_t repeat_stride) {
+    model::BlockReduce(TypeOf<T>::kType, model::Fold::kSum, dst.place, src.place, repeats, mask,
+                       dst_stride, block_stride, repeat_stride);
+}
+template <typename T>
+void BlockReduceMax(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeats,
+                    const int32_t mask, const int32_t dst_stride, const int32_t block_stride,
+                    const int32_t repeat_stride) {
+    model::BlockReduce(TypeOf<T>::kType, model::Fold::kMax, dst.place, src.place, repeats, mask,
+                       dst_stride, block_stride, repeat_stride);
+}
+template <typename T>
+void BlockReduceMin(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeats,
+                    const int32_t mask, const int32_t dst_stride, const int32_t block_stride,
+                    const int32_t repeat_stride) {
+    model::BlockReduce(TypeOf<T>::kType, model::Fold::kMin, dst.place, src.place, repeats, mask,
+                       dst_stride, block_stride, repeat_stride);
+}
+
 struct TransDataTo5HDParams {
     TransDataTo5HDParams(bool dst_high, bool src_high, int64_t repeats, int64_t dst_stride,
                          int64_t src_stride)

@@ -105,6 +105,8 @@ void CreateIndex(Type type, const Place &dst, double first, int64_t count);
 void WholeReduce(Type type, Fold fold, bool value_only, const Place &dst, const Place &src,
                  int64_t mask, int64_t repeats, int64_t dst_stride, int64_t block_stride,
                  int64_t repeat_stride);
+void BlockReduce(Type type, Fold fold, const Place &dst, const Place &src, int64_t repeats,
+                 int64_t mask, int64_t dst_stride, int64_t block_stride, int64_t repeat_stride);
 void Transpose(Type type, const Place *dst, const Place *src, int64_t repeats, int64_t dst_stride,
                int64_t src_stride, bool halves);
 

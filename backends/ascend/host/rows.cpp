@@ -78,6 +78,41 @@ void WholeReduce(Type type, Fold fold, bool value_only, const Place &dst, const 
     });
 }
 
+void BlockReduce(Type type, Fold fold, const Place &dst, const Place &src, int64_t repeats, int64_t mask,
+                 int64_t dst_stride, int64_t block_stride, int64_t repeat_stride) {
+    static const char *const names[] = {"BlockReduceSum", "BlockReduceMax", "BlockReduceMin"};
+    Instruction in(names[int(fold)], Queue::kV);
+    const int64_t size = SizeOf(type), per_block = kBlock / size;
+    in.Require(type == Type::kF16 || type == Type::kF32, "takes half and float");
+    in.Range("mask", mask, 1, 256 / size);
+    in.Require(mask % per_block == 0, "the model knows whole blocks only");
+    in.Range("repeatTimes", repeats, 0, 255);
+    in.Range("dstRepStride", dst_stride, 1, 65535);
+    in.Range("srcBlkStride", block_stride, 0, 65535);
+    in.Range("srcRepStride", repeat_stride, 0, 65535);
+    in.Align("src", src, kBlock);
+    in.Align("dst", dst, 8 * size);
+    const int64_t blocks = mask / per_block;
+    for (int64_t r = 0; r < repeats; ++r)
+        for (int64_t b = 0; b < blocks; ++b)
+            in.Read("src", src, (r * repeat_stride + b * block_stride) * kBlock, kBlock);
+    const int64_t src_bytes = ((repeats - 1) * repeat_stride + (blocks - 1) * block_stride + 1) * kBlock;
+    const int64_t dst_bytes = ((repeats - 1) * dst_stride + 1) * 8 * size;
+    if (repeats > 0) in.Require(!Overlap(dst, dst_bytes, src, src_bytes), "dst overlaps src");
+    for (int64_t r = 0; r < repeats; ++r) in.Write("dst", dst, r * dst_stride * 8 * size, 8 * size);
+    uint8_t *to = in.Pointer(dst);
+    const uint8_t *from = in.Pointer(src);
+    in.Do([=] {
+        for (int64_t r = 0; r < repeats; ++r)
+            for (int64_t b = 0; b < blocks; ++b) {
+                uint8_t *out = to + (r * dst_stride * 8 + b) * size;
+                const uint8_t *block = from + (r * repeat_stride + b * block_stride) * kBlock;
+                if (type == Type::kF16) FoldRows<half>(fold, out, block, per_block, 1, 1, 1, 1);
+                else FoldRows<float>(fold, out, block, per_block, 1, 1, 1, 1);
+            }
+    });
+}
+
 void Brcb(Type type, const Place &dst, const Place &src, int64_t repeats, int64_t block_stride,
           int64_t repeat_stride) {
     Instruction in("Brcb", Queue::kV);

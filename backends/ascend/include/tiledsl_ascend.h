@@ -437,6 +437,11 @@ struct SumOf {
                               int32_t stride) {
         WholeReduceSum<T>(dst, src, lanes, repeats, 1, 1, stride);
     }
+    template <typename T>
+    TDSL_FN static void Block(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t lanes, int32_t repeats,
+                              int32_t stride) {
+        BlockReduceSum<T>(dst, src, repeats, lanes, 1, 1, stride);
+    }
 };
 struct MaxOf {
     using Pairwise = MaxOp;
@@ -445,6 +450,11 @@ struct MaxOf {
                               int32_t stride) {
         WholeReduceMax<T>(dst, src, lanes, repeats, 1, 1, stride, ReduceOrder::ORDER_ONLY_VALUE);
     }
+    template <typename T>
+    TDSL_FN static void Block(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t lanes, int32_t repeats,
+                              int32_t stride) {
+        BlockReduceMax<T>(dst, src, repeats, lanes, 1, 1, stride);
+    }
 };
 struct MinOf {
     using Pairwise = MinOp;
@@ -452,6 +462,11 @@ struct MinOf {
     TDSL_FN static void Whole(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t lanes, int32_t repeats,
                               int32_t stride) {
         WholeReduceMin<T>(dst, src, lanes, repeats, 1, 1, stride, ReduceOrder::ORDER_ONLY_VALUE);
+    }
+    template <typename T>
+    TDSL_FN static void Block(const LocalTensor<T> &dst, const LocalTensor<T> &src, int32_t lanes, int32_t repeats,
+                              int32_t stride) {
+        BlockReduceMin<T>(dst, src, repeats, lanes, 1, 1, stride);
     }
 };
 
@@ -462,6 +477,34 @@ TDSL_FN void FoldRows(const LocalTensor<T> &dst, const View<Kind::kFull, T> &src
     for (int32_t row = 0; row < rows; row += most)
         Fold::Whole(dst[uint32_t(row)], At(src, row, 0), lanes, Least(most, rows - row),
                     most == 1 ? 8 : RowBlocks(src));
+}
+
+// A fold that takes many rows block by block; it needs 8 elements of scratch a row.
+template <typename Fold> struct Blocks : Fold {};
+
+// The same of whole repeats: each row becomes 8 values, and these one. dst is written in blocks.
+template <typename Fold, typename T>
+TDSL_FN void FoldWhole(Blocks<Fold>, const LocalTensor<T> &dst, const View<Kind::kFull, T> &src,
+                       const LocalTensor<T> &scratch, int32_t rows) {
+    constexpr int32_t lanes = kPerRepeat<T>;
+    if (rows < 8) {
+        tdsl::FoldRows<Fold>(dst, src, rows, lanes);
+        return;
+    }
+    const int32_t most = RowBlocks(src) <= kMaxStride ? kMaxRepeats : 1;
+    for (int32_t row = 0; row < rows; row += most)
+        Fold::Block(scratch[uint32_t(row * 8)], At(src, row, 0), lanes, Least(most, rows - row),
+                    most == 1 ? 8 : RowBlocks(src));
+    PipeBarrier<PIPE_V>();
+    const int32_t whole = rows / 8;
+    for (int32_t done = 0; done < whole; done += kMaxRepeats)
+        Fold::Block(dst[uint32_t(done * 8)], scratch[uint32_t(done * lanes)], lanes, Least(kMaxRepeats, whole - done), 8);
+    if (rows % 8 > 0) Fold::Block(dst[uint32_t(whole * 8)], scratch[uint32_t(whole * lanes)], rows % 8 * 8, 1, 8);
+}
+template <typename Fold, typename T>
+TDSL_FN void FoldWhole(Fold, const LocalTensor<T> &dst, const View<Kind::kFull, T> &src, const LocalTensor<T> &,
+                       int32_t rows) {
+    tdsl::FoldRows<Fold>(dst, src, rows, kPerRepeat<T>);
 }
 
 // One long row: each repeat becomes a value, until one repeat holds them all.
@@ -487,22 +530,27 @@ TDSL_FN void RowReduce(const LocalTensor<T> &dst, const View<Kind::kFull, T> &sr
     if (rows <= 0) return;
     if (cols <= 0) {
         tdsl::Fill(dst, identity, rows);
-    } else if (cols <= lanes) {
+    } else if (cols < lanes) {
         tdsl::FoldRows<Fold>(dst, src, rows, cols);
+    } else if (cols == lanes) {
+        tdsl::FoldWhole(Fold{}, dst, src, scratch, rows);
     } else if (RowBlocks(src) > kMaxStride || rows < CeilDiv(cols, lanes)) {
         for (int32_t row = 0; row < rows; ++row)
             tdsl::FoldLongRow<Fold>(dst[uint32_t(row)], At(src, row, 0), scratch, cols);
     } else {
         // Many rows: all chunks of columns onto the first, then one repeat a row.
         const View<Kind::kFull, T> folded = Full(scratch, lanes);
-        tdsl::Expand(folded, src, rows, lanes);
-        for (int32_t col = lanes; col < cols; col += lanes) {
+        const bool pair = cols >= 2 * lanes;  // the first two chunks at once
+        const View<Kind::kFull, T> second = Full(src.tensor[uint32_t(lanes)], src.stride);
+        if (pair) tdsl::Apply<typename Fold::Pairwise>(folded, src, second, rows, lanes);
+        else tdsl::Expand(folded, src, rows, lanes);
+        for (int32_t col = pair ? 2 * lanes : lanes; col < cols; col += lanes) {
             PipeBarrier<PIPE_V>();
             tdsl::Apply<typename Fold::Pairwise>(folded, folded, Full(src.tensor[uint32_t(col)], src.stride), rows,
                                            Least(lanes, cols - col));
         }
         PipeBarrier<PIPE_V>();
-        tdsl::FoldRows<Fold>(dst, folded, rows, lanes);
+        tdsl::FoldWhole(Fold{}, dst, folded, scratch[uint32_t(rows * lanes)], rows);
     }
 }
 

@@ -271,7 +271,7 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 158720);
+    pipe.InitBuffer(ub_buffer, 159744);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area div_{ub[0], 32768};  // 32768 bytes, f32[i, d]
@@ -283,14 +283,14 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     const Area s{ub[131072], 16384};  // 16384 bytes, f32[i, j]
     const Area spread_2{ub[131072], 1024};  // 1024 bytes, one block an element
     const Area cast{ub[147456], 8192};  // 8192 bytes, f16[i, j]
-    const Area scratch{ub[147456], 9472};  // 9472 bytes
-    const Area scratch_2{ub[147456], 9472};  // 9472 bytes
+    const Area scratch{ub[147456], 10496};  // 10496 bytes
+    const Area scratch_2{ub[147456], 10496};  // 10496 bytes
     const Area spread{ub[147456], 1024};  // 1024 bytes, one block an element
-    const Area fix{ub[156928], 256};  // 3 x 256 bytes, f32[i]
-    const Area top{ub[157696], 256};  // 256 bytes, f32[i]
-    const Area den{ub[157952], 256};  // 256 bytes, f32[i]
-    const Area max{ub[158208], 256};  // 256 bytes, f32[i]
-    const Area sum{ub[158464], 256};  // 256 bytes, f32[i]
+    const Area fix{ub[157952], 256};  // 3 x 256 bytes, f32[i]
+    const Area top{ub[158720], 256};  // 256 bytes, f32[i]
+    const Area den{ub[158976], 256};  // 256 bytes, f32[i]
+    const Area max{ub[159232], 256};  // 256 bytes, f32[i]
+    const Area sum{ub[159488], 256};  // 256 bytes, f32[i]
 
     int32_t j_turn = 0;
     int32_t cast_handed_turn = 0;
@@ -368,7 +368,7 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             WaitFlag<HardEvent::MTE3_V>(0);
             if (j_step < j_trips) {
                 // flash_attention.tile:13: new = max(top, max(s over j))
-                tdsl::RowReduce<tdsl::MaxOf>(At<float>(max), Full(At<float>(s), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
+                tdsl::RowReduce<tdsl::Blocks<tdsl::MaxOf>>(At<float>(max), Full(At<float>(s), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {
@@ -397,7 +397,7 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             if (j_step < j_trips) {
                 // flash_attention.tile:16: den = den * fix + sum(p over j)
                 tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(fix, 0, j_turn % 3), i_size);
-                tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(s), j_2_pitch), At<float>(scratch_2), i_size, j_2_size, 0.0f);
+                tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(s), j_2_pitch), At<float>(scratch_2), i_size, j_2_size, 0.0f);
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {

@@ -207,14 +207,14 @@ def vector(core):  # type: ignore[no-untyped-def]
     s = core.buffer('s', 'UB', 131072, 16384, 1)  # f32[i, j]
     spread_2 = core.buffer('spread_2', 'UB', 131072, 1024, 1)  # one block an element
     cast_2 = core.buffer('cast', 'UB', 147456, 8192, 1)  # f16[i, j]
-    scratch = core.buffer('scratch', 'UB', 147456, 9472, 1)
-    scratch_2 = core.buffer('scratch_2', 'UB', 147456, 9472, 1)
+    scratch = core.buffer('scratch', 'UB', 147456, 10496, 1)
+    scratch_2 = core.buffer('scratch_2', 'UB', 147456, 10496, 1)
     spread = core.buffer('spread', 'UB', 147456, 1024, 1)  # one block an element
-    fix = core.buffer('fix', 'UB', 156928, 256, 3)  # f32[i]
-    top = core.buffer('top', 'UB', 157696, 256, 1)  # f32[i]
-    den = core.buffer('den', 'UB', 157952, 256, 1)  # f32[i]
-    max = core.buffer('max', 'UB', 158208, 256, 1)  # f32[i]
-    sum = core.buffer('sum', 'UB', 158464, 256, 1)  # f32[i]
+    fix = core.buffer('fix', 'UB', 157952, 256, 3)  # f32[i]
+    top = core.buffer('top', 'UB', 158720, 256, 1)  # f32[i]
+    den = core.buffer('den', 'UB', 158976, 256, 1)  # f32[i]
+    max = core.buffer('max', 'UB', 159232, 256, 1)  # f32[i]
+    sum = core.buffer('sum', 'UB', 159488, 256, 1)  # f32[i]
     o_gm = core.tensor('o')
     cast_handed_gm = core.workspace('cast_handed')
     product_handed_gm = core.workspace('product_handed')
@@ -290,7 +290,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.wait_flag(0, 'MTE3', 'V', 0)
             if core.same(j_step < j_trips):
-                core.row_reduce(13, 'max', max(F32), full(s(F32), j_2_pitch), scratch(F32), i_size, j_2_size, -inf)
+                core.row_reduce(13, 'max', max(F32), full(s(F32), j_2_pitch), scratch(F32), i_size, j_2_size, -inf, True)
             core.barrier(0, 'V')
             if core.same(j_step < j_trips):
                 core.binary(13, 'max', full(max(F32), i_size), full(top(F32), i_size), full(max(F32), i_size), 1, i_size)
@@ -310,7 +310,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             if core.same(j_step < j_trips):
                 core.binary(16, 'mul', full(den(F32), i_size), full(den(F32), i_size), full(fix(F32, 0, j_turn % 3), i_size), 1, i_size)
-                core.row_reduce(16, 'sum', sum(F32), full(s(F32), j_2_pitch), scratch_2(F32), i_size, j_2_size, 0.0)
+                core.row_reduce(16, 'sum', sum(F32), full(s(F32), j_2_pitch), scratch_2(F32), i_size, j_2_size, 0.0, True)
             core.barrier(0, 'V')
             if core.same(j_step < j_trips):
                 core.binary(16, 'add', full(den(F32), i_size), full(den(F32), i_size), full(sum(F32), i_size), 1, i_size)

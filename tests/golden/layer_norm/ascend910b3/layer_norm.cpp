@@ -49,7 +49,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 151040);
+    pipe.InitBuffer(ub_buffer, 153088);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 65536};  // 65536 bytes, f32[m, n]
@@ -58,14 +58,14 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     const Area number{ub[65536], 256};  // 256 bytes, f32[]
     const Area number_2{ub[65536], 256};  // 256 bytes, f32[]
     const Area number_3{ub[65536], 256};  // 256 bytes, f32[]
-    const Area scratch{ub[65536], 19456};  // 19456 bytes
+    const Area scratch{ub[65536], 21504};  // 21504 bytes
     const Area spread_2{ub[65536], 2048};  // 2048 bytes, one block an element
     const Area spread_3{ub[65536], 2048};  // 2048 bytes, one block an element
     const Area w_2{ub[65536], 65536};  // 65536 bytes, f32[n]
-    const Area scratch_2{ub[131072], 19456};  // 19456 bytes
+    const Area scratch_2{ub[131072], 21504};  // 21504 bytes
     const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
-    const Area sum{ub[150528], 256};  // 256 bytes, f32[m]
-    const Area sum_2{ub[150784], 256};  // 256 bytes, f32[m]
+    const Area sum{ub[152576], 256};  // 256 bytes, f32[m]
+    const Area sum_2{ub[152832], 256};  // 256 bytes, f32[m]
 
     const int32_t m_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 7) / 8 * 8, 8)), 1), tdsl::Min(tdsl::Max((M + 39) / 40, 1), 64));
     const int32_t programs = tdsl::FloorDiv(M + (m_tile - 1), m_tile);
@@ -92,7 +92,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         WaitFlag<HardEvent::MTE2_V>(0);
         WaitFlag<HardEvent::MTE3_V>(0);
         // nn.tile:59: mu = mean(x over n)
-        tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2), n_pitch), At<float>(scratch), m_size, n_size, 0.0f);
+        tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(x_2), n_pitch), At<float>(scratch), m_size, n_size, 0.0f);
         PipeBarrier<PIPE_V>();
         tdsl::Fill(At<float>(number), float(N), 8);
         PipeBarrier<PIPE_V>();
@@ -108,7 +108,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         tdsl::MulTiles(At<float>(d), At<float>(d), At<float>(d), m_size * n_pitch);
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::MTE3_V>(1);
-        tdsl::RowReduce<tdsl::SumOf>(At<float>(sum_2), Full(At<float>(d), n_pitch), At<float>(scratch_2), m_size, n_size, 0.0f);
+        tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum_2), Full(At<float>(d), n_pitch), At<float>(scratch_2), m_size, n_size, 0.0f);
         PipeBarrier<PIPE_V>();
         tdsl::Fill(At<float>(number_2), float(N), 8);
         PipeBarrier<PIPE_V>();

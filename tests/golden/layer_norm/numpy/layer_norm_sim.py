@@ -30,14 +30,14 @@ def vector(core):  # type: ignore[no-untyped-def]
     number = core.buffer('number', 'UB', 65536, 256, 1)  # f32[]
     number_2 = core.buffer('number_2', 'UB', 65536, 256, 1)  # f32[]
     number_3 = core.buffer('number_3', 'UB', 65536, 256, 1)  # f32[]
-    scratch = core.buffer('scratch', 'UB', 65536, 19456, 1)
+    scratch = core.buffer('scratch', 'UB', 65536, 21504, 1)
     spread_2 = core.buffer('spread_2', 'UB', 65536, 2048, 1)  # one block an element
     spread_3 = core.buffer('spread_3', 'UB', 65536, 2048, 1)  # one block an element
     w = core.buffer('w', 'UB', 65536, 65536, 1)  # f32[n]
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 19456, 1)
+    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 21504, 1)
     spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
-    sum = core.buffer('sum', 'UB', 150528, 256, 1)  # f32[m]
-    sum_2 = core.buffer('sum_2', 'UB', 150784, 256, 1)  # f32[m]
+    sum = core.buffer('sum', 'UB', 152576, 256, 1)  # f32[m]
+    sum_2 = core.buffer('sum_2', 'UB', 152832, 256, 1)  # f32[m]
     x_gm = core.tensor('x')
     w_gm = core.tensor('w')
     b_gm = core.tensor('b')
@@ -71,7 +71,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.set_flag(0, 'MTE2', 'V', 0)
         core.wait_flag(0, 'MTE2', 'V', 0)
         core.wait_flag(0, 'MTE3', 'V', 0)
-        core.row_reduce('nn.tile:59', 'sum', sum(F32), full(x(F32), n_pitch), scratch(F32), m_size, n_size, 0.0)
+        core.row_reduce('nn.tile:59', 'sum', sum(F32), full(x(F32), n_pitch), scratch(F32), m_size, n_size, 0.0, True)
         core.barrier(0, 'V')
         core.fill('nn.tile:59', number(F32), cast(N, F32), 8)
         core.barrier(0, 'V')
@@ -85,7 +85,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.binary('nn.tile:61', 'mul', full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
         core.barrier(0, 'V')
         core.wait_flag(0, 'MTE3', 'V', 1)
-        core.row_reduce('nn.tile:61', 'sum', sum_2(F32), full(d(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0)
+        core.row_reduce('nn.tile:61', 'sum', sum_2(F32), full(d(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0, True)
         core.barrier(0, 'V')
         core.fill('nn.tile:61', number_2(F32), cast(N, F32), 8)
         core.barrier(0, 'V')

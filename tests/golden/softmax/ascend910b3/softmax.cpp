@@ -43,11 +43,11 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
     const Area scratch{ub[65536], 17408};  // 17408 bytes
     const Area cast_3{ub[131072], 32768};  // 32768 bytes, f16[r, n]
     const Area max{ub[131072], 256};  // 256 bytes, f16[r]
-    const Area scratch_2{ub[131072], 18432};  // 18432 bytes
+    const Area scratch_2{ub[131072], 20480};  // 20480 bytes
     const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
     const Area spread_2{ub[131072], 2048};  // 2048 bytes, one block an element
     const Area cast_2{ub[133120], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[149504], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[151552], 256};  // 256 bytes, f32[r]
 
     int32_t turn = 0;
     const int32_t r_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64));
@@ -82,7 +82,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         tdsl::Exponential(At<float>(cast), At<float>(cast), r_size * n_pitch);
         PipeBarrier<PIPE_V>();
         // softmax.tile:7: y[r, n] = e / sum(e over n)
-        tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(cast), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
+        tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(cast), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
         PipeBarrier<PIPE_V>();
         tdsl::Spread(At<float>(spread_2), At<float>(sum), r_size);
         PipeBarrier<PIPE_V>();

@@ -29,11 +29,11 @@ def vector(core):  # type: ignore[no-untyped-def]
     scratch = core.buffer('scratch', 'UB', 65536, 17408, 1)
     cast_3 = core.buffer('cast_3', 'UB', 131072, 32768, 1)  # f16[r, n]
     max = core.buffer('max', 'UB', 131072, 256, 1)  # f16[r]
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 18432, 1)
+    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 20480, 1)
     spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
     spread_2 = core.buffer('spread_2', 'UB', 131072, 2048, 1)  # one block an element
     cast_2_2 = core.buffer('cast_2', 'UB', 133120, 256, 1)  # f32[r]
-    sum = core.buffer('sum', 'UB', 149504, 256, 1)  # f32[r]
+    sum = core.buffer('sum', 'UB', 151552, 256, 1)  # f32[r]
     x_gm = core.tensor('x')
     y_gm = core.tensor('y')
     R = core.dim('R')
@@ -70,7 +70,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.barrier(0, 'V')
         core.unary(6, 'exp', cast_2(F32), cast_2(F32), r_size * n_pitch)
         core.barrier(0, 'V')
-        core.row_reduce(7, 'sum', sum(F32), full(cast_2(F32), n_pitch), scratch_2(F32), r_size, n_size, 0.0)
+        core.row_reduce(7, 'sum', sum(F32), full(cast_2(F32), n_pitch), scratch_2(F32), r_size, n_size, 0.0, True)
         core.barrier(0, 'V')
         core.spread(7, spread_2(F32), sum(F32), r_size)
         core.barrier(0, 'V')

@@ -36,20 +36,20 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 141568);
+    pipe.InitBuffer(ub_buffer, 142592);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 65536};  // 2 x 65536 bytes, f32[r, n]
     const Area x_2_2{ub[0], 65536};  // 2 x 65536 bytes, f32[r, n]
-    const Area scratch{ub[131072], 9472};  // 9472 bytes
-    const Area scratch_2{ub[131072], 9472};  // 9472 bytes
+    const Area scratch{ub[131072], 10496};  // 10496 bytes
+    const Area scratch_2{ub[131072], 10496};  // 10496 bytes
     const Area spread{ub[131072], 1024};  // 1024 bytes, one block an element
     const Area spread_2{ub[131072], 1024};  // 1024 bytes, one block an element
     const Area spread_3{ub[131072], 1024};  // 1024 bytes, one block an element
-    const Area top{ub[140544], 256};  // 256 bytes, f32[r]
-    const Area den{ub[140800], 256};  // 256 bytes, f32[r]
-    const Area max{ub[141056], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[141312], 256};  // 256 bytes, f32[r]
+    const Area top{ub[141568], 256};  // 256 bytes, f32[r]
+    const Area den{ub[141824], 256};  // 256 bytes, f32[r]
+    const Area max{ub[142080], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[142336], 256};  // 256 bytes, f32[r]
 
     int32_t n_turn = 0;
     int32_t n_2_turn = 0;
@@ -94,7 +94,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             SetFlag<HardEvent::MTE2_V>(n_turn % 2);
             WaitFlag<HardEvent::MTE2_V>(n_turn % 2);
             // softmax.tile:29: new = max(top, max(v over n))
-            tdsl::RowReduce<tdsl::MaxOf>(At<float>(max), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), At<float>(scratch), r_size, n_size, -tdsl::kInf);
+            tdsl::RowReduce<tdsl::Blocks<tdsl::MaxOf>>(At<float>(max), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), At<float>(scratch), r_size, n_size, -tdsl::kInf);
             PipeBarrier<PIPE_V>();
             tdsl::MaxTiles(At<float>(max), At<float>(top), At<float>(max), r_size);
             PipeBarrier<PIPE_V>();
@@ -110,7 +110,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
             PipeBarrier<PIPE_V>();
             tdsl::Exponential(At<float>(x_2, 0, n_turn % 2), At<float>(x_2, 0, n_turn % 2), r_size * n_pitch);
             PipeBarrier<PIPE_V>();
-            tdsl::RowReduce<tdsl::SumOf>(At<float>(sum), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
+            tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(x_2, 0, n_turn % 2), n_pitch), At<float>(scratch_2), r_size, n_size, 0.0f);
             SetFlag<HardEvent::V_MTE2>(n_turn % 2);
             PipeBarrier<PIPE_V>();
             tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), r_size);

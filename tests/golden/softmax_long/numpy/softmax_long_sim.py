@@ -23,15 +23,15 @@ def vector_sizes(core):  # type: ignore[no-untyped-def]
 def vector(core):  # type: ignore[no-untyped-def]
     x = core.buffer('x', 'UB', 0, 65536, 2)  # f32[r, n]
     x_2 = core.buffer('x_2', 'UB', 0, 65536, 2)  # f32[r, n]
-    scratch = core.buffer('scratch', 'UB', 131072, 9472, 1)
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 9472, 1)
+    scratch = core.buffer('scratch', 'UB', 131072, 10496, 1)
+    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 10496, 1)
     spread = core.buffer('spread', 'UB', 131072, 1024, 1)  # one block an element
     spread_2 = core.buffer('spread_2', 'UB', 131072, 1024, 1)  # one block an element
     spread_3 = core.buffer('spread_3', 'UB', 131072, 1024, 1)  # one block an element
-    top = core.buffer('top', 'UB', 140544, 256, 1)  # f32[r]
-    den = core.buffer('den', 'UB', 140800, 256, 1)  # f32[r]
-    max = core.buffer('max', 'UB', 141056, 256, 1)  # f32[r]
-    sum = core.buffer('sum', 'UB', 141312, 256, 1)  # f32[r]
+    top = core.buffer('top', 'UB', 141568, 256, 1)  # f32[r]
+    den = core.buffer('den', 'UB', 141824, 256, 1)  # f32[r]
+    max = core.buffer('max', 'UB', 142080, 256, 1)  # f32[r]
+    sum = core.buffer('sum', 'UB', 142336, 256, 1)  # f32[r]
     x_gm = core.tensor('x')
     y_gm = core.tensor('y')
     R = core.dim('R')
@@ -74,7 +74,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.copy_in(28, x(F32, 0, n_turn % 2), x_gm(n_start + (r_start * N)), (r_size,), (N,), (n_pitch,), n_size, 0.0)
             core.set_flag(0, 'MTE2', 'V', n_turn % 2)
             core.wait_flag(0, 'MTE2', 'V', n_turn % 2)
-            core.row_reduce(29, 'max', max(F32), full(x(F32, 0, n_turn % 2), n_pitch), scratch(F32), r_size, n_size, -inf)
+            core.row_reduce(29, 'max', max(F32), full(x(F32, 0, n_turn % 2), n_pitch), scratch(F32), r_size, n_size, -inf, True)
             core.barrier(0, 'V')
             core.binary(29, 'max', full(max(F32), r_size), full(top(F32), r_size), full(max(F32), r_size), 1, r_size)
             core.barrier(0, 'V')
@@ -89,7 +89,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.unary(30, 'exp', x(F32, 0, n_turn % 2), x(F32, 0, n_turn % 2), r_size * n_pitch)
             core.barrier(0, 'V')
-            core.row_reduce(30, 'sum', sum(F32), full(x(F32, 0, n_turn % 2), n_pitch), scratch_2(F32), r_size, n_size, 0.0)
+            core.row_reduce(30, 'sum', sum(F32), full(x(F32, 0, n_turn % 2), n_pitch), scratch_2(F32), r_size, n_size, 0.0, True)
             core.set_flag(0, 'V', 'MTE2', n_turn % 2)
             core.barrier(0, 'V')
             core.binary(30, 'add', full(den(F32), r_size), full(den(F32), r_size), full(sum(F32), r_size), 1, r_size)
