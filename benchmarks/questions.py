@@ -318,7 +318,7 @@ def _attention(name: str, line: Mapping[str, str]) -> Question:
     queries = sizes.get("S0", sizes.get("S", 0))
     keys = sizes.get("S1", queries)
     chip, cores = (B2, queries // 128) if name.startswith("B2") else (B1, None)
-    dims = {"S": queries, "L": keys, "D": sizes.get("H", 128)}
+    dims = {"S": queries, "L": keys, "D": sizes["H"]}
     return partial(
         _tile, "attention", "attention", chip, dims, {"BS": 128, "BL": 128}, "f16", cores=cores
     )

@@ -39,4 +39,6 @@ def test_a_file_that_is_not_there_is_said(
 def test_every_question_is_made() -> None:
     line = {"kernel": "vexp", "shape": "1x2x3", "dtype": "fp16"}
     assert not isinstance(question_for("B2-CAT00-1", line), Refusal)
-    assert isinstance(question_for("B2-FAJIT-1", line), Refusal)
+    heads = {**line, "shape": "S0=128 S1=1024 H=128"}
+    assert not isinstance(question_for("B2-FAJIT-1", heads), Refusal)
+    assert isinstance(question_for("A2-DHRY-1", line), Refusal)
