@@ -14,6 +14,7 @@ from tiledsl.cli.library import Entry, topics
 from tiledsl.driver import load_checked
 from tiledsl.runtime.kernel import Kernel
 from tiledsl.testing import runner
+from tiledsl.testing.cases import Case
 
 DEVICES = {
     "simulator, 910B": ("sim", "ascend910b3"),
@@ -69,11 +70,17 @@ def verdicts(
             for plan in runner.tests_of(module)
             if plan.name == entry.name
             for case in plan.cases
-            if dict(case.values).get("T", entry.dtypes[0]) == dtype or not kernel.generics
+            if not kernel.generics or dtype in types_of(kernel, case)
         ]
         assert cases, f"{entry.name} has no test with {dtype}"
         outcomes = (runner.run_case(module, kernel, plan, case, options) for plan, case in cases)
         yield dtype, next((reason(o.failure) for o in outcomes if o.failure), "")
+
+
+def types_of(kernel: Kernel, case: Case) -> set[str]:
+    """Return the element types of a case; a generic that it does not name takes its first."""
+    values = dict(case.values)
+    return {str(values.get(name, choices[0])) for name, choices in kernel.generics.items()}
 
 
 def reason(failure: str) -> str:

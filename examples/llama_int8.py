@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads slow the simulator
 import argparse
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from llama_layer import (
     Shape,
     Weights,
     cache_of,
+    layer,
     model,
     run_phases,
     tokens_of,
@@ -137,9 +139,10 @@ def run(shape: Shape, chain: Chain, seed: int = 0) -> list[Both]:
     tokens = tokens_of(shape, "f16", draw)
     wanted = model(shape, weights, tokens)
     cache, again = (cache_of(shape, "f16", np.random.default_rng(seed)) for _ in range(2))
-    plain, small = Plain(chain, weights), InBytes(chain, quantised(weights))
-    halves = run_phases(chain, shape, weights, plain, cache, tokens, wanted)
-    in_bytes = run_phases(chain, shape, weights, small, again, tokens, wanted)
+    plain = partial(layer, chain, shape, weights, Plain(chain, weights))
+    small = partial(layer, chain, shape, weights, InBytes(chain, quantised(weights)))
+    halves = run_phases(chain, shape, plain, cache, tokens, wanted)
+    in_bytes = run_phases(chain, shape, small, again, tokens, wanted)
     return [Both(*pair) for pair in zip(halves, in_bytes, strict=True)]
 
 

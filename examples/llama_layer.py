@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads slow the simulator
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +53,8 @@ SMALL = Shape(96, 6, 2, 16, 160, 4, (9, 5), 3)
 
 Weights = dict[str, Array]
 Attend = Callable[[Array, Array, Array], Array]
+# Runs a layer on tokens at positions of each sequence; says what each operator gives.
+Layer = Callable[[Attend, "Cache", Array, list[Array]], dict[str, Array]]
 
 
 class Projections(Protocol):
@@ -164,12 +167,13 @@ def run(shape: Shape, dtype: str, chain: Chain, seed: int = 0) -> list[Phase]:
     tokens = tokens_of(shape, dtype, draw)
     wanted = model(shape, weights, tokens)
     cache = cache_of(shape, dtype, draw)
-    return run_phases(chain, shape, weights, Plain(chain, weights), cache, tokens, wanted)
+    plain = partial(layer, chain, shape, weights, Plain(chain, weights))
+    return run_phases(chain, shape, plain, cache, tokens, wanted)
 
 
 def run_phases(
-    chain: Chain, shape: Shape, weights: Weights, linear: Projections, cache: Cache,
-    tokens: list[Array], wanted: list[dict[str, Array]],
+    chain: Chain, shape: Shape, run_layer: Layer, cache: Cache, tokens: list[Array],
+    wanted: list[dict[str, Array]],
 ) -> list[Phase]:  # fmt: skip
     """Run the layer over the prompts and the tokens after them, and compare with what is wanted."""
     scale = shape.head**-0.5
@@ -196,7 +200,7 @@ def run_phases(
             positions = [np.array([size + step - 1]) for size in shape.prompts]
         x = np.concatenate([x[at] for x, at in zip(tokens, positions, strict=True)])
         attend = over_cache if step else among_prompts
-        got = layer(chain, shape, weights, linear, attend, cache, x, positions)
+        got = run_layer(attend, cache, x, positions)
         want = {
             name: np.concatenate([w[name][at] for w, at in zip(wanted, positions, strict=True)])
             for name in got
