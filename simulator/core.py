@@ -129,6 +129,10 @@ class Core(ABC):
         """Return a number that is the same for all programs that run together."""
         return same(value)
 
+    def some(self, value: Value) -> bool:
+        """Return whether a condition holds for one of the programs that run together."""
+        return bool(np.any(value))
+
     def element(
         self, place: GlobalArea, index: Sequence[Value], shape: Sequence[Value],
         default: Value | None, kind: DType | None = None,

@@ -160,7 +160,8 @@ class _Writer:
                 yield Line(indent, head, f"  # {_plain(step.note)}" if step.note else "")
                 yield from self.block(step.body, inner)
             case npu.If(condition=condition):
-                yield Line(indent, f"if core.same({self.scalar(condition)}):")
+                how = "some" if step.rare else "same"
+                yield Line(indent, f"if core.{how}({self.scalar(condition)}):")
                 yield from self.block(step.then, inner)
                 if step.orelse:
                     yield Line(indent, "else:")

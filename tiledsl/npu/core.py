@@ -10,9 +10,9 @@ from tiledsl.npu import program as npu
 from tiledsl.npu.batched import Batches
 from tiledsl.npu.cube import Accumulator, Cubes, Matrix
 from tiledsl.npu.debugging import claim, print_lines
+from tiledsl.npu.elementwise import compute
 from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
-from tiledsl.npu.integers import power
 from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
 from tiledsl.npu.packed import rename
@@ -442,10 +442,7 @@ class Core:
             case ir.Compute(result=value):
                 operands = [self.source(x) for x in statement.operands]
                 tile = self.tiles[value] = self.destination(statement, value, operands)
-                if statement.op.name == "pow" and value.type.dtype is DType.I32:
-                    power(self.vectors, operands[0], operands[1], tile)
-                else:
-                    self.vectors.compute(statement, operands, tile)
+                compute(self.vectors, statement, operands, tile)
             case ir.Reduce(result=value, operand=operand):
                 tile = self.tiles[value] = self.destination(statement, value, [])
                 reduce(frame, statement, self.tiles[operand], tile)

@@ -5,6 +5,7 @@ Before: ``%y = sigmoid(%x)``. After: ``%a = mul(%x, -1.0); %b = exp(%a); %c = ad
 """
 
 from collections.abc import Set
+from dataclasses import replace
 
 from tiledsl import ir
 from tiledsl.npu.known import is_known
@@ -38,7 +39,12 @@ def _expanded(body: tuple[ir.Stmt, ...], kept: Set[ir.Value]) -> tuple[ir.Stmt, 
                 assert op.expand is not None
                 target = (statement.result.type.dtype,) if op.family == "cast" else ()
                 term = op.expand(make, *(Part(make, x) for x in statement.operands), *target)
-                make.name(statement.result, term)
+                if op.name not in ("sin", "cos"):
+                    make.name(statement.result, term)
+                    continue
+                near = ir.Value(f"{statement.result.name}.near", statement.result.type)
+                make.name(near, term)  # which large angles replace: see `tiledsl.npu.angles`
+                out.append(replace(statement, operands=(*statement.operands, near)))
             case ir.Contract() if _thin(statement):
                 out += _on_vectors(statement)
             case _:
@@ -81,7 +87,7 @@ def _composite(statement: ir.Compute) -> bool:
         return False  # logarithms do not give whole numbers: see `tiledsl.npu.integers`
     if any(_dtype(x) is DType.I64 for x in statement.operands):
         return False  # the scalar unit does them as they are
-    return op.expand is not None and not op.npu
+    return op.expand is not None and not op.npu and len(statement.operands) == op.arity
 
 
 def _thin(statement: ir.Contract) -> bool:

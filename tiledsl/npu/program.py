@@ -457,11 +457,12 @@ class For(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class If(Instruction):
-    """``condition`` is a bool scalar."""
+    """``condition`` is a bool scalar; ``then`` of a ``rare`` one may always be done, at a cost."""
 
     condition: Scalar
     then: tuple["Step", ...]
     orelse: tuple["Step", ...] = ()
+    rare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,19 +29,19 @@ I32, U16, U32 = DType.I32, DType.U16, DType.U32
 PIECE = 1024  # words that are worked on at once: a tile of them takes 4 KB
 
 
-def in_pieces(frame: Frame, dst: Tile, emit: "Callable[[Words], None]") -> None:
+def in_pieces(frame: Frame, dst: Tile, emit: "Callable[[Words], None]", piece: int = PIECE) -> None:
     """Emit what ``emit`` does to the words of ``dst``, in a loop where these are many."""
     axes, room = dst.axes, frame.elements(dst.axes)
     dst.padded = len(axes) != 1
     count = frame.extent(axes, exact=not dst.padded)
-    if room <= PIECE:
+    if room <= piece:
         emit(Words(frame, room, ZERO, count))
         return
     name = frame.fresh("piece")
     with frame.block() as body:
-        size = frame.let(f"{name}_size", minimum(integer(PIECE), sub(count, Local(name))))
-        emit(Words(frame, PIECE, Local(name), size))
-    frame.emit(npu.For(name, ZERO, count, integer(PIECE), tuple(body), span=frame.span))
+        size = frame.let(f"{name}_size", minimum(integer(piece), sub(count, Local(name))))
+        emit(Words(frame, piece, Local(name), size))
+    frame.emit(npu.For(name, ZERO, count, integer(piece), tuple(body), span=frame.span))
 
 
 def whole(frame: Frame, source: Source, axes: tuple[Axis, ...]) -> Source:
