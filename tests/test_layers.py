@@ -21,6 +21,7 @@ LAYERS = (
     ("backends", "simulator"),
     ("runtime", "reference", "testing"),
     ("driver", "torch"),
+    ("tuning",),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -70,8 +70,7 @@ def plan_for(
     Of ``schedules`` (those of the kernel) the one with the longest name that ``target`` starts
     with holds. ``tiles`` (from the user) go first; ``"*"`` stands for every size.
     """
-    fitting = [s for s in schedules if target.startswith(s.target)]
-    best = max(fitting, key=lambda s: len(s.target), default=None)
+    best = schedule_for(schedules, target)
     sizes: dict[str, int] = {}
     depths: dict[str, int] = {}
     plan = Plan()
@@ -122,6 +121,12 @@ def plan_for(
         plan, tiles=known, soft=soft, depths=depths, skews=skews, steps=steps, places=places,
         unrolls=unrolls, said=tuple(said),
     )  # fmt: skip
+
+
+def schedule_for(schedules: Iterable[tree.Schedule], target: str) -> tree.Schedule | None:
+    """Return the one with the longest name that ``target`` starts with."""
+    fitting = [s for s in schedules if target.startswith(s.target)]
+    return max(fitting, key=lambda s: len(s.target), default=None)
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "build": ("tiledsl.cli.build", "Make the files for one target or more."),
     "run": ("tiledsl.cli.run", "Run a kernel on random inputs or on files."),
     "profile": ("tiledsl.cli.profile", "Show where a kernel's cycles go."),
+    "tune": ("tiledsl.cli.tune", "Find tile sizes that take fewer cycles."),
     "test": ("tiledsl.cli.test", "Run the tests in files."),
     "doctor": ("tiledsl.cli.facts", "Show what this machine has of what tiledsl can use."),
     "targets": ("tiledsl.cli.facts", "List what can be built for."),

@@ -1,13 +1,16 @@
 """Choose the tile sizes that nobody has set, so that everything fits the chip."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
 
 from tiledsl import ir
 from tiledsl.chips import Chip
 from tiledsl.diagnostics import CompileError
+from tiledsl.npu import program as npu
 from tiledsl.npu.errors import OverCapacity
 from tiledsl.npu.lower import over_capacity, overflow_of
+from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, growing_rows
 from tiledsl.passes import run_passes
 from tiledsl.passes.split_span import split_span
@@ -19,7 +22,14 @@ LEAN = ("fold_constants", "drop_dead_code")
 # Below these a smaller tile starts to cost: short bursts, idle lanes, fixed costs of instructions.
 ENOUGH = {"m": 64, "n": 64, "k": 64, "row": 512, "rows": 8}
 MOST_ROWS = 64
-FIRST = {"m": 128, "n": 256, "k": 256, "row": 8192, "rows": 64}
+# So few rows cost more than waiting for them does, if without rings there are so many times more.
+FEW_ROWS, WORTH = 16, 4
+# Sides that are tried where cores work on a tile in turn; not those that would need so many times
+# the memory if it went with the tile's area.
+HOPELESS = 1.4
+TURNS = ((128, 512), (128, 256), (64, 512), (64, 256), (64, 128))
+# What is tried first; the depth in bytes.
+FIRST = {"m": 128, "n": 256, "k": 512, "row": 8192, "rows": 64}
 
 
 def choose_tiles(
@@ -30,9 +40,11 @@ def choose_tiles(
     Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
-    sides and the depth of a product) and halves the largest until the kernel fits: the depth of
-    products first, then what is more than enough, then anything. Raises
-    `CompileError` where even the smallest do not, with rings of one slot.
+    sides and the depth of a product) and halves the largest of those that matter to the memory that
+    is full: the depth of products first, then what is more than enough, then anything. Where both
+    kinds of cores work on a tile in turn, its sides are taken from a list, the largest first. Rings
+    have two slots, but for the latter, and where one slot gives several times more of too few rows.
+    Raises `CompileError` where even the smallest do not fit, with rings of one slot.
     """
     return choose_plan(kernel, chip, Plan(fixed, soft)).tiles
 
@@ -40,25 +52,88 @@ def choose_tiles(
 def choose_plan(kernel: ir.Kernel, chip: Chip, plan: Plan) -> Plan:
     """Return ``plan`` with all tile sizes; rows that nobody has set may grow when short."""
     shape = analyse(kernel, chip, plan.places)
-    fixed, soft = plan.tiles, plan.soft
-    for depth in (2, 1):
-        parts = _parts(kernel)
-        sizes = {**{name: FIRST[part] for name, part in parts.items()}, **fixed}
-        while True:
-            overflow = overflow_of(shape, replace(plan, tiles=sizes), depth)
-            if overflow is None:
-                return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
-            free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}
-            if not free:
-                break
-            excess = overflow.needed // chip.capacity[overflow.memory.value]
-            deep = [name for name in free if parts[name] == "k" and free[name] > ENOUGH["k"]]
-            ample = [name for name in free if free[name] > ENOUGH[parts[name]]]
-            largest = max(deep or ample or free, key=lambda name: (free[name], name))
-            step = 2 ** max(1, excess.bit_length() - 1)
-            sizes[largest] = max(1, sizes[largest] // step)
-    assert overflow is not None
-    raise over_capacity(shape, Plan(sizes), overflow)
+    parts = _parts(shape)
+    found: Plan | None = None
+    for depth in (1,) if _in_turns(shape) else (2, 1):
+        try:
+            chosen = _at_depth(shape, plan, parts, depth)
+        except _NoRoom as problem:
+            full = problem
+            continue
+        rows = [n for n, part in parts.items() if part == "rows" and n not in plan.tiles]
+        if found is None:
+            found = chosen
+        elif all(chosen.tiles[n] >= WORTH * found.tiles[n] for n in rows):
+            return chosen
+        if not any(chosen.tiles[n] < FEW_ROWS for n in rows):
+            return found
+    if found is not None:
+        return found
+    raise over_capacity(shape, Plan(full.sizes), full.overflow)
+
+
+@dataclass(eq=False)
+class _NoRoom(Exception):  # noqa: N818  it is caught where it becomes an error
+    """Even the smallest sizes do not fit."""
+
+    sizes: dict[str, int]
+    overflow: CapacityError
+
+
+def _at_depth(shape: Shape, plan: Plan, parts: Mapping[str, str], depth: int) -> Plan:
+    """Return ``plan`` with sizes that fit with rings of ``depth``."""
+    fixed, soft, chip = plan.tiles, plan.soft, shape.chip
+    needed = 0.0  # parts of the memory, for each element of a tile: that of the larger ones
+    for sizes in _ladder(shape, parts, fixed):
+        if needed * prod(sizes.values()) > HOPELESS:
+            continue
+        overflow = overflow_of(shape, replace(plan, tiles=sizes), depth)
+        if overflow is None:
+            return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
+        needed = overflow.needed / chip.capacity[overflow.memory.value] / prod(sizes.values())
+    sizes = {**{name: _first(shape, part) for name, part in parts.items()}, **fixed}
+    while True:
+        overflow = overflow_of(shape, replace(plan, tiles=sizes), depth)
+        if overflow is None:
+            return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
+        free = {n: s for n, s in sizes.items() if (n not in fixed or n in soft) and s > 1}
+        free = {n: free[n] for n in free if n in _inside(shape, overflow.memory)} or free
+        if not free:
+            raise _NoRoom(sizes, overflow)
+        excess = overflow.needed // chip.capacity[overflow.memory.value]
+        deep = [name for name in free if parts[name] == "k" and free[name] > ENOUGH["k"]]
+        ample = [name for name in free if free[name] > ENOUGH[parts[name]]]
+        largest = max(deep or ample or free, key=lambda name: (free[name], name))
+        step = 2 ** max(1, excess.bit_length() - 1)
+        sizes[largest] = max(1, sizes[largest] // step)
+
+
+def _first(shape: Shape, part: str) -> int:
+    """Return the size that is tried first: the depth of a product is so many bytes."""
+    narrow = min((p.a.type.dtype.size for p in shape.marks.products), default=1)
+    return FIRST[part] // narrow if part == "k" else FIRST[part]
+
+
+def _in_turns(shape: Shape) -> bool:
+    """Return whether both kinds of cores work on one tile in turn: large tiles, not two of them."""
+    return shape.chip.separate and bool(shape.marks.to_cube) and bool(shape.marks.to_vector)
+
+
+def _ladder(
+    shape: Shape, parts: Mapping[str, str], fixed: Mapping[str, int]
+) -> Iterator[dict[str, int]]:
+    """Yield sizes for the sides of tiles that cores work on in turn, the largest tiles first."""
+    free = {part: name for name, part in parts.items() if name not in fixed}
+    if _in_turns(shape) and sorted(parts.values()) == ["m", "n"] and len(free) == 2:
+        for m, n in TURNS:
+            yield {free["m"]: m, free["n"]: n}
+
+
+def _inside(shape: Shape, memory: npu.Memory) -> set[str]:
+    """Return the names of the sizes that tiles in ``memory`` have, as far as that is known."""
+    if memory is not npu.Memory.UB or not shape.chip.separate:
+        return set(shape.kernel.tile_sizes)
+    return {_name(axis) for value in shape.marks.vector_values for axis in value.type.axes}
 
 
 def _growing(shape: Shape, plan: Plan, fixed: Mapping[str, int], depth: int) -> Plan:
@@ -103,8 +178,9 @@ def fit(kernel: ir.Kernel, chip: Chip, plan: Plan) -> tuple[ir.Kernel, Plan]:
     raise first
 
 
-def _parts(kernel: ir.Kernel) -> dict[str, str]:
+def _parts(shape: Shape) -> dict[str, str]:
     """Return what part the range of each tile size plays."""
+    kernel = shape.kernel
     sides: dict[str, str] = {}
     for s in ir.statements(kernel.body):
         if isinstance(s, ir.Contract) and not _thin(s):
@@ -118,6 +194,7 @@ def _parts(kernel: ir.Kernel) -> dict[str, str]:
         for s in ir.statements(kernel.body)
         if isinstance(s, ir.Load | ir.Store)
     ]
+    orders += [sorted(v.type.axes, key=shape.rank.__getitem__) for v in shape.defined]
     for order in sorted(orders, key=len, reverse=True):  # a vector's range may be a matrix's rows
         for axis in order:
             _note(sides, axis, "n" if product else "row" if axis is order[-1] else "rows")

@@ -317,7 +317,7 @@ def growing_rows(shape: Shape) -> dict[str, tuple[Axis, Axis]]:
         return {}
     shapes = {tuple(sorted(v.type.axes, key=shape.rank.__getitem__)) for v in shape.defined}
     shapes |= {
-        tuple(dict.fromkeys(a for i in s.index for a, _ in i.terms))
+        tuple(dict.fromkeys(a for i in s.index for a, _ in i.terms if not a.is_scalar))
         for s in every
         if isinstance(s, ir.Load | ir.Store)
     }

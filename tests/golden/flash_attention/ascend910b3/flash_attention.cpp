@@ -9,7 +9,7 @@
 //   k_address: in f16[B, H, L, D]
 //   v_address: in f16[B, H, L, D]
 //   o_address: out f16[B, H, S, D]
-//   workspace: 344064 bytes for each block
+//   workspace: 983040 bytes for each block
 //   tiling: a FlashAttentionTiling
 #include "kernel_operator.h"
 #include "tiledsl_ascend.h"
@@ -40,19 +40,19 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     k.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(k_address), uint64_t(int64_t(B) * H * L * D));
     GlobalTensor<half> v;  // in f16[B, H, L, D]
     v.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(v_address), uint64_t(int64_t(B) * H * L * D));
-    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 8192 f16
+    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 32768 f16
     cast_handed_2.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(
-        workspace + uint64_t(block) * 344064 + 0), 24576);
-    GlobalTensor<float> product_handed;  // workspace: 3 slots of 8192 f32
+        workspace + uint64_t(block) * 983040 + 0), 98304);
+    GlobalTensor<float> product_handed;  // workspace: 3 slots of 32768 f32
     product_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 344064 + 49152), 24576);
-    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 16384 f32
+        workspace + uint64_t(block) * 983040 + 196608), 98304);
+    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 32768 f32
     product_2_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 344064 + 147456), 49152);
+        workspace + uint64_t(block) * 983040 + 589824), 98304);
 
     TPipe pipe;
     TBuf<TPosition::A1> l1_buffer;
-    pipe.InitBuffer(l1_buffer, 360448);
+    pipe.InitBuffer(l1_buffer, 262144);
     TBuf<TPosition::A2> l0a_buffer;
     pipe.InitBuffer(l0a_buffer, 32768);
     TBuf<TPosition::B2> l0b_buffer;
@@ -65,18 +65,16 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     const LocalTensor<uint8_t> l0b = l0b_buffer.Get<uint8_t>();
     const LocalTensor<uint8_t> l0c = l0c_buffer.Get<uint8_t>();
     const Area left{l0a[0], 16384};  // 2 x 16384 bytes, f16[i, d]
-    const Area left_2{l0a[0], 8192};  // 2 x 8192 bytes, f16[i, j]
+    const Area left_2{l0a[0], 16384};  // 2 x 16384 bytes, f16[i, j]
     const Area right{l0b[0], 32768};  // 2 x 32768 bytes, f16[j, d]
     const Area right_2{l0b[0], 32768};  // 2 x 32768 bytes, f16[d, j]
-    const Area product{l0c[0], 32768};  // 2 x 32768 bytes, f32[i, j]
-    const Area product_2{l0c[65536], 65536};  // 65536 bytes, f32[i, d]
-    const Area k_2{l1[0], 65536};  // 2 x 65536 bytes, f16[j, d]
-    const Area v_2{l1[131072], 65536};  // 2 x 65536 bytes, f16[j, d]
-    const Area q_2{l1[262144], 32768};  // 2 x 32768 bytes, f16[i, d]
-    const Area cast_handed{l1[327680], 16384};  // 2 x 16384 bytes, f16[i, j]
+    const Area product{l0c[0], 131072};  // 131072 bytes, f32[i, j]
+    const Area product_2{l0c[0], 131072};  // 131072 bytes, f32[i, d]
+    const Area k_2{l1[0], 131072};  // 131072 bytes, f16[j, d]
+    const Area v_2{l1[0], 131072};  // 131072 bytes, f16[j, d]
+    const Area q_2{l1[131072], 65536};  // 65536 bytes, f16[i, d]
+    const Area cast_handed{l1[196608], 65536};  // 65536 bytes, f16[i, j]
 
-    int32_t turn = 0;
-    int32_t j_turn = 0;
     int32_t d_at_turn = 0;
     int32_t j_3_at_turn = 0;
     int32_t cast_handed_turn = 0;
@@ -88,111 +86,106 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     SetFlag<HardEvent::M_MTE1>(1);
     SetFlag<HardEvent::M_MTE1>(2);
     SetFlag<HardEvent::M_MTE1>(3);
-    SetFlag<HardEvent::MTE1_MTE2>(0);
     SetFlag<HardEvent::MTE1_MTE2>(1);
-    SetFlag<HardEvent::MTE1_MTE2>(2);
-    SetFlag<HardEvent::MTE1_MTE2>(3);
     SetFlag<HardEvent::MTE1_M>(5);
     SetFlag<HardEvent::M_MTE1>(5);
-    SetFlag<HardEvent::FIX_M>(0);
     SetFlag<HardEvent::FIX_M>(1);
-    SetFlag<HardEvent::FIX_M>(2);
-    SetFlag<HardEvent::MTE1_MTE2>(4);
-    SetFlag<HardEvent::MTE1_MTE2>(5);
+    SetFlag<HardEvent::MTE1_MTE2>(2);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
     CrossCoreSetFlag<2, PIPE_MTE2>(1);
-    const int32_t programs = B * H * ((S + 63) / 64);
+    const int32_t programs = B * H * ((S + 127) / 128);
     // grid b in B, h in H, i in S by BS
     for (int32_t program = block; program < programs; program += blocks) {
-        const int32_t i_start = tdsl::FloorMod(program, (S + 63) / 64) * 64;
-        const int32_t i_size = tdsl::Min(64, S - i_start);
-        const int32_t h = tdsl::FloorMod(tdsl::FloorDiv(program, (S + 63) / 64), H);
-        const int32_t b = tdsl::FloorDiv(tdsl::FloorDiv(program, (S + 63) / 64), H);
+        PipeBarrier<PIPE_MTE2>();
+        const int32_t i_start = tdsl::FloorMod(program, (S + 127) / 128) * 128;
+        const int32_t i_size = tdsl::Min(128, S - i_start);
+        const int32_t h = tdsl::FloorMod(tdsl::FloorDiv(program, (S + 127) / 128), H);
+        const int32_t b = tdsl::FloorDiv(tdsl::FloorDiv(program, (S + 127) / 128), H);
         const int32_t d_start = 0;
         const int32_t d_size = D;
-        WaitFlag<HardEvent::MTE1_MTE2>(4 + turn % 2);
+        WaitFlag<HardEvent::MTE1_MTE2>(2);
         // flash_attention.tile:12: s = q[b, h, i, d] @ k[b, h, j, d] * scale
-        tdsl::LoadNz(At<half>(q_2, 0, turn % 2), q[d_start + int64_t(i_start) * D + h * (int64_t(D) * S) + b * (int64_t(D) * S * H)], i_size, d_size, D, tdsl::FloorDiv(i_size + 15, 16) * 16);
-        SetFlag<HardEvent::MTE2_MTE1>(4 + turn % 2);
-        const int32_t j_trips = (L + 127) / 128;
-        WaitFlag<HardEvent::MTE2_MTE1>(4 + turn % 2);
+        tdsl::LoadNz(At<half>(q_2), q[d_start + int64_t(i_start) * D + h * (int64_t(D) * S) + b * (int64_t(D) * S * H)], i_size, d_size, D, tdsl::FloorDiv(i_size + 15, 16) * 16);
+        SetFlag<HardEvent::MTE2_MTE1>(2);
+        const int32_t j_trips = (L + 255) / 256;
+        WaitFlag<HardEvent::MTE2_MTE1>(2);
         // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
         // for j in L by BL, the first stage 2 ahead of the last
         for (int32_t j_step = 0; j_step < j_trips + tdsl::Min(j_trips, 1) * 2; ++j_step) {
+            PipeBarrier<PIPE_MTE2>();
             PipeBarrier<PIPE_MTE1>();
-            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 128;
-            const int32_t j_2_size = tdsl::Min(128, L - j_2_start);
-            WaitFlag<HardEvent::MTE1_MTE2>(j_turn % 2);
+            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 256;
+            const int32_t j_2_size = tdsl::Min(256, L - j_2_start);
+            WaitFlag<HardEvent::MTE1_MTE2>(1);
             // flash_attention.tile:11: for j in L by BL:
             if (j_step < j_trips) {
-                tdsl::LoadNz(At<half>(k_2, 0, j_turn % 2), k[d_start + int64_t(j_2_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_2_size, d_size, D, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
+                tdsl::LoadNz(At<half>(k_2), k[d_start + int64_t(j_2_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_2_size, d_size, D, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
             }
-            SetFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
+            SetFlag<HardEvent::MTE2_MTE1>(0);
             if (j_step < j_trips) {
                 product_fresh = 1;
             }
-            WaitFlag<HardEvent::MTE2_MTE1>(j_turn % 2);
+            WaitFlag<HardEvent::MTE2_MTE1>(0);
             WaitFlag<HardEvent::MTE1_M>(5);
             WaitFlag<HardEvent::M_MTE1>(5);
-            WaitFlag<HardEvent::FIX_M>(j_turn % 2);
+            WaitFlag<HardEvent::FIX_M>(1);
             if (j_step < j_trips) {
                 // d in steps that fit L0
-                for (int32_t d_at = 0; d_at < tdsl::Max(d_size, 1); d_at += 128) {
-                    const int32_t d_at_size = tdsl::Max(tdsl::Min(128, d_size - d_at), 0);
+                for (int32_t d_at = 0; d_at < tdsl::Max(d_size, 1); d_at += 64) {
+                    const int32_t d_at_size = tdsl::Max(tdsl::Min(64, d_size - d_at), 0);
                     WaitFlag<HardEvent::M_MTE1>(d_at_turn % 2);
-                    tdsl::LoadA<false>(At<half>(left, 0, d_at_turn % 2), At<half>(q_2, d_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), turn % 2), i_size, d_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
-                    tdsl::LoadB<true>(At<half>(right, 0, d_at_turn % 2), At<half>(k_2, d_at * (tdsl::FloorDiv(j_2_size + 15, 16) * 16), j_turn % 2), d_at_size, j_2_size, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
+                    tdsl::LoadA<false>(At<half>(left, 0, d_at_turn % 2), At<half>(q_2, d_at * (tdsl::FloorDiv(i_size + 15, 16) * 16)), i_size, d_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
+                    tdsl::LoadB<true>(At<half>(right, 0, d_at_turn % 2), At<half>(k_2, d_at * (tdsl::FloorDiv(j_2_size + 15, 16) * 16)), d_at_size, j_2_size, tdsl::FloorDiv(j_2_size + 15, 16) * 16);
                     SetFlag<HardEvent::MTE1_M>(d_at_turn % 2);
                     WaitFlag<HardEvent::MTE1_M>(d_at_turn % 2);
-                    tdsl::Multiply(At<float>(product, 0, j_turn % 2), At<half>(left, 0, d_at_turn % 2), At<half>(right, 0, d_at_turn % 2), i_size, j_2_size, d_at_size, product_fresh == 1);
+                    tdsl::Multiply(At<float>(product), At<half>(left, 0, d_at_turn % 2), At<half>(right, 0, d_at_turn % 2), i_size, j_2_size, d_at_size, product_fresh == 1);
                     SetFlag<HardEvent::M_MTE1>(d_at_turn % 2);
                     product_fresh = 0;
                     d_at_turn = d_at_turn + 1;
                 }
             }
-            SetFlag<HardEvent::M_FIX>(j_turn % 2);
+            SetFlag<HardEvent::M_FIX>(0);
+            SetFlag<HardEvent::MTE1_MTE2>(0);
             SetFlag<HardEvent::M_MTE1>(4);
             SetFlag<HardEvent::MTE1_M>(4);
-            SetFlag<HardEvent::MTE1_MTE2>(j_turn % 2);
             if (j_step < j_trips) {
                 CrossCoreWaitFlag(3);
             }
-            WaitFlag<HardEvent::M_FIX>(j_turn % 2);
+            WaitFlag<HardEvent::M_FIX>(0);
             if (j_step < j_trips) {
-                tdsl::StoreProduct(product_handed[(product_handed_turn % 3) * 8192], At<float>(product, 0, j_turn % 2), i_size, j_2_size, 128);
+                tdsl::StoreProduct(product_handed[(product_handed_turn % 3) * 32768], At<float>(product), i_size, j_2_size, 256);
             }
-            SetFlag<HardEvent::FIX_M>(j_turn % 2);
+            SetFlag<HardEvent::FIX_M>(0);
             if (j_step < j_trips) {
                 CrossCoreSetFlag<2, PIPE_FIX>(2);
                 product_handed_turn = product_handed_turn + 1;
             }
-            const int32_t j_3_start = tdsl::Max(j_step - 2, 0) * 128;
-            const int32_t j_3_size = tdsl::Min(128, L - j_3_start);
-            WaitFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
+            const int32_t j_3_start = tdsl::Max(j_step - 2, 0) * 256;
+            const int32_t j_3_size = tdsl::Min(256, L - j_3_start);
+            WaitFlag<HardEvent::MTE1_MTE2>(0);
             if (j_step >= 2) {
-                tdsl::LoadNz(At<half>(v_2, 0, j_turn % 2), v[d_start + int64_t(j_3_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_3_size, d_size, D, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
+                tdsl::LoadNz(At<half>(v_2), v[d_start + int64_t(j_3_start) * D + h * (int64_t(D) * L) + b * (int64_t(D) * L * H)], j_3_size, d_size, D, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
                 CrossCoreWaitFlag(0);
-                tdsl::LoadNz(At<half>(cast_handed, 0, j_turn % 2), cast_handed_2[(cast_handed_turn % 3) * 8192], i_size, j_3_size, 128, tdsl::FloorDiv(i_size + 15, 16) * 16);
+                tdsl::LoadNz(At<half>(cast_handed), cast_handed_2[(cast_handed_turn % 3) * 32768], i_size, j_3_size, 256, tdsl::FloorDiv(i_size + 15, 16) * 16);
             }
-            SetFlag<HardEvent::MTE2_MTE1>(2 + j_turn % 2);
+            SetFlag<HardEvent::MTE2_MTE1>(1);
             if (j_step >= 2) {
                 CrossCoreSetFlag<2, PIPE_MTE2>(1);
                 cast_handed_turn = cast_handed_turn + 1;
                 product_2_fresh = 1;
             }
-            PipeBarrier<PIPE_MTE1>();
-            WaitFlag<HardEvent::MTE2_MTE1>(2 + j_turn % 2);
+            WaitFlag<HardEvent::MTE2_MTE1>(1);
+            WaitFlag<HardEvent::FIX_M>(0);
             WaitFlag<HardEvent::M_MTE1>(4);
             WaitFlag<HardEvent::MTE1_M>(4);
-            WaitFlag<HardEvent::FIX_M>(2);
             if (j_step >= 2) {
                 // j in steps that fit L0
                 for (int32_t j_3_at = 0; j_3_at < tdsl::Max(j_3_size, 1); j_3_at += 64) {
                     const int32_t j_3_at_size = tdsl::Max(tdsl::Min(64, j_3_size - j_3_at), 0);
                     WaitFlag<HardEvent::M_MTE1>(2 + j_3_at_turn % 2);
-                    tdsl::LoadA<false>(At<half>(left_2, 0, j_3_at_turn % 2), At<half>(cast_handed, j_3_at * (tdsl::FloorDiv(i_size + 15, 16) * 16), j_turn % 2), i_size, j_3_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
-                    tdsl::LoadB<false>(At<half>(right_2, 0, j_3_at_turn % 2), At<half>(v_2, j_3_at * 16, j_turn % 2), j_3_at_size, d_size, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
+                    tdsl::LoadA<false>(At<half>(left_2, 0, j_3_at_turn % 2), At<half>(cast_handed, j_3_at * (tdsl::FloorDiv(i_size + 15, 16) * 16)), i_size, j_3_at_size, tdsl::FloorDiv(i_size + 15, 16) * 16);
+                    tdsl::LoadB<false>(At<half>(right_2, 0, j_3_at_turn % 2), At<half>(v_2, j_3_at * 16), j_3_at_size, d_size, tdsl::FloorDiv(j_3_size + 15, 16) * 16);
                     SetFlag<HardEvent::MTE1_M>(2 + j_3_at_turn % 2);
                     WaitFlag<HardEvent::MTE1_M>(2 + j_3_at_turn % 2);
                     tdsl::Multiply(At<float>(product_2), At<half>(left_2, 0, j_3_at_turn % 2), At<half>(right_2, 0, j_3_at_turn % 2), i_size, d_size, j_3_at_size, product_2_fresh == 1);
@@ -201,26 +194,24 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
                     j_3_at_turn = j_3_at_turn + 1;
                 }
             }
-            SetFlag<HardEvent::M_FIX>(2);
-            SetFlag<HardEvent::MTE1_MTE2>(2 + j_turn % 2);
+            SetFlag<HardEvent::M_FIX>(1);
+            SetFlag<HardEvent::MTE1_MTE2>(1);
             SetFlag<HardEvent::MTE1_M>(5);
             SetFlag<HardEvent::M_MTE1>(5);
             if (j_step >= 2) {
                 CrossCoreWaitFlag(5);
             }
-            WaitFlag<HardEvent::M_FIX>(2);
+            WaitFlag<HardEvent::M_FIX>(1);
             if (j_step >= 2) {
-                tdsl::StoreProduct(product_2_handed[(product_2_handed_turn % 3) * 16384], At<float>(product_2), i_size, d_size, 256);
+                tdsl::StoreProduct(product_2_handed[(product_2_handed_turn % 3) * 32768], At<float>(product_2), i_size, d_size, 256);
             }
-            SetFlag<HardEvent::FIX_M>(2);
+            SetFlag<HardEvent::FIX_M>(1);
             if (j_step >= 2) {
                 CrossCoreSetFlag<2, PIPE_FIX>(4);
                 product_2_handed_turn = product_2_handed_turn + 1;
             }
-            j_turn = j_turn + 1;
         }
-        SetFlag<HardEvent::MTE1_MTE2>(4 + turn % 2);
-        turn = turn + 1;
+        SetFlag<HardEvent::MTE1_MTE2>(2);
     }
     CrossCoreWaitFlag(3);
     CrossCoreWaitFlag(3);
@@ -232,17 +223,11 @@ __aicore__ inline void CubeCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_
     WaitFlag<HardEvent::M_MTE1>(1);
     WaitFlag<HardEvent::M_MTE1>(2);
     WaitFlag<HardEvent::M_MTE1>(3);
-    WaitFlag<HardEvent::MTE1_MTE2>(0);
     WaitFlag<HardEvent::MTE1_MTE2>(1);
-    WaitFlag<HardEvent::MTE1_MTE2>(2);
-    WaitFlag<HardEvent::MTE1_MTE2>(3);
     WaitFlag<HardEvent::MTE1_M>(5);
     WaitFlag<HardEvent::M_MTE1>(5);
-    WaitFlag<HardEvent::FIX_M>(0);
     WaitFlag<HardEvent::FIX_M>(1);
-    WaitFlag<HardEvent::FIX_M>(2);
-    WaitFlag<HardEvent::MTE1_MTE2>(4);
-    WaitFlag<HardEvent::MTE1_MTE2>(5);
+    WaitFlag<HardEvent::MTE1_MTE2>(2);
 }
 
 // What a vector core does.
@@ -259,66 +244,63 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     const int32_t sub = int32_t(GetSubBlockIdx());
     GlobalTensor<half> o;  // out f16[B, H, S, D]
     o.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(o_address), uint64_t(int64_t(B) * H * S * D));
-    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 8192 f16
+    GlobalTensor<half> cast_handed_2;  // workspace: 3 slots of 32768 f16
     cast_handed_2.SetGlobalBuffer(reinterpret_cast<__gm__ half *>(
-        workspace + uint64_t(block) * 344064 + 0), 24576);
-    GlobalTensor<float> product_handed;  // workspace: 3 slots of 8192 f32
+        workspace + uint64_t(block) * 983040 + 0), 98304);
+    GlobalTensor<float> product_handed;  // workspace: 3 slots of 32768 f32
     product_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 344064 + 49152), 24576);
-    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 16384 f32
+        workspace + uint64_t(block) * 983040 + 196608), 98304);
+    GlobalTensor<float> product_2_handed;  // workspace: 3 slots of 32768 f32
     product_2_handed.SetGlobalBuffer(reinterpret_cast<__gm__ float *>(
-        workspace + uint64_t(block) * 344064 + 147456), 49152);
+        workspace + uint64_t(block) * 983040 + 589824), 98304);
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 159744);
+    pipe.InitBuffer(ub_buffer, 165376);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
-    const Area div_{ub[0], 32768};  // 32768 bytes, f32[i, d]
-    const Area product_2{ub[0], 32768};  // 2 x 32768 bytes, f32[i, d]
-    const Area cast_2{ub[32768], 16384};  // 16384 bytes, f16[i, d]
-    const Area spread_3{ub[32768], 1024};  // 1024 bytes, one block an element
-    const Area acc{ub[65536], 32768};  // 32768 bytes, f32[i, d]
-    const Area product{ub[98304], 16384};  // 2 x 16384 bytes, f32[i, j]
-    const Area s{ub[131072], 16384};  // 16384 bytes, f32[i, j]
-    const Area spread_2{ub[131072], 1024};  // 1024 bytes, one block an element
-    const Area cast{ub[147456], 8192};  // 8192 bytes, f16[i, j]
-    const Area scratch{ub[147456], 10496};  // 10496 bytes
-    const Area scratch_2{ub[147456], 10496};  // 10496 bytes
-    const Area spread{ub[147456], 1024};  // 1024 bytes, one block an element
-    const Area fix{ub[157952], 256};  // 3 x 256 bytes, f32[i]
-    const Area top{ub[158720], 256};  // 256 bytes, f32[i]
-    const Area den{ub[158976], 256};  // 256 bytes, f32[i]
-    const Area max{ub[159232], 256};  // 256 bytes, f32[i]
-    const Area sum{ub[159488], 256};  // 256 bytes, f32[i]
+    const Area acc{ub[0], 65536};  // 65536 bytes, f32[i, d]
+    const Area cast_2{ub[0], 32768};  // 32768 bytes, f16[i, d]
+    const Area div_{ub[65536], 65536};  // 65536 bytes, f32[i, d]
+    const Area product{ub[65536], 65536};  // 65536 bytes, f32[i, j]
+    const Area product_2{ub[65536], 65536};  // 65536 bytes, f32[i, d]
+    const Area spread_2{ub[65536], 2048};  // 2048 bytes, one block an element
+    const Area cast{ub[131072], 32768};  // 32768 bytes, f16[i, j]
+    const Area scratch{ub[131072], 19712};  // 19712 bytes
+    const Area scratch_2{ub[131072], 19712};  // 19712 bytes
+    const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area spread_3{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area sum{ub[150784], 256};  // 256 bytes, f32[i]
+    const Area fix{ub[163840], 256};  // 3 x 256 bytes, f32[i]
+    const Area top{ub[164608], 256};  // 256 bytes, f32[i]
+    const Area den{ub[164864], 256};  // 256 bytes, f32[i]
+    const Area max{ub[165120], 256};  // 256 bytes, f32[i]
 
     int32_t j_turn = 0;
     int32_t cast_handed_turn = 0;
     int32_t product_handed_turn = 0;
     int32_t product_2_handed_turn = 0;
-    SetFlag<HardEvent::V_MTE2>(2);
     SetFlag<HardEvent::V_MTE2>(3);
-    SetFlag<HardEvent::V_MTE2>(4);
-    SetFlag<HardEvent::V_MTE2>(5);
     SetFlag<HardEvent::MTE3_V>(0);
-    SetFlag<HardEvent::MTE3_V>(1);
-    SetFlag<HardEvent::MTE3_MTE2>(0);
+    SetFlag<HardEvent::V_MTE2>(4);
+    SetFlag<HardEvent::MTE3_V>(2);
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
     CrossCoreSetFlag<2, PIPE_MTE2>(3);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
     CrossCoreSetFlag<2, PIPE_MTE2>(5);
-    const int32_t programs = B * H * ((S + 63) / 64);
+    const int32_t programs = B * H * ((S + 127) / 128);
     // grid b in B, h in H, i in S by BS
     for (int32_t program = block; program < programs; program += blocks) {
-        const int32_t i_first = tdsl::FloorMod(program, (S + 63) / 64) * 64;
-        const int32_t i_rows = tdsl::Min(64, S - i_first);
-        const int32_t i_start = i_first + sub * 32;
-        const int32_t i_size = tdsl::Max(tdsl::Min(i_rows - sub * 32, 32), 0);
+        PipeBarrier<PIPE_V>();
+        const int32_t i_first = tdsl::FloorMod(program, (S + 127) / 128) * 128;
+        const int32_t i_rows = tdsl::Min(128, S - i_first);
+        const int32_t i_start = i_first + sub * 64;
+        const int32_t i_size = tdsl::Max(tdsl::Min(i_rows - sub * 64, 64), 0);
         const int32_t i_pitch = tdsl::FloorDiv(i_size + 15, 16) * 16;
-        const int32_t h = tdsl::FloorMod(tdsl::FloorDiv(program, (S + 63) / 64), H);
-        const int32_t b = tdsl::FloorDiv(tdsl::FloorDiv(program, (S + 63) / 64), H);
+        const int32_t h = tdsl::FloorMod(tdsl::FloorDiv(program, (S + 127) / 128), H);
+        const int32_t b = tdsl::FloorDiv(tdsl::FloorDiv(program, (S + 127) / 128), H);
         const int32_t d_start = 0;
         const int32_t d_size = D;
         const int32_t d_pitch = (d_size + 15) / 16 * 16;
@@ -326,49 +308,49 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
         tdsl::Fill(At<float>(top), -tdsl::kInf, i_pitch);
         // flash_attention.tile:9: var den: f32[i] = 0
         tdsl::Fill(At<float>(den), 0.0f, i_pitch);
+        WaitFlag<HardEvent::MTE3_V>(2);
         // flash_attention.tile:10: var acc: f32[i, d] = 0
         tdsl::Fill(At<float>(acc), 0.0f, i_size * d_pitch);
-        const int32_t j_trips = (L + 127) / 128;
+        const int32_t j_trips = (L + 255) / 256;
         PipeBarrier<PIPE_V>();
-        PipeBarrier<PIPE_ALL>();
-        WaitFlag<HardEvent::MTE3_V>(1);
-        WaitFlag<HardEvent::MTE3_MTE2>(0);
+        WaitFlag<HardEvent::V_MTE2>(4);
         // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
         // for j in L by BL, the first stage 2 ahead of the last
         for (int32_t j_step = 0; j_step < j_trips + tdsl::Min(j_trips, 1) * 2; ++j_step) {
-            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 128;
-            const int32_t j_2_size = tdsl::Min(128, L - j_2_start);
+            PipeBarrier<PIPE_V>();
+            PipeBarrier<PIPE_MTE2>();
+            const int32_t j_2_start = tdsl::Min(j_step, j_trips - 1) * 256;
+            const int32_t j_2_size = tdsl::Min(256, L - j_2_start);
             const int32_t j_2_pitch = tdsl::FloorDiv(j_2_size + 15, 16) * 16;
             // flash_attention.tile:11: for j in L by BL:
             if (j_step < j_trips) {
                 // flash_attention.tile:12: s = q[b, h, i, d] @ k[b, h, j, d] * scale
                 CrossCoreWaitFlag(2);
                 if (j_2_size != j_2_pitch) {
-                    tdsl::Fill(At<float>(product, 0, j_turn % 2), 0.0f, i_size * j_2_pitch);
+                    tdsl::Fill(At<float>(product), 0.0f, i_size * j_2_pitch);
                     SetFlag<HardEvent::V_MTE2>(0);
                     WaitFlag<HardEvent::V_MTE2>(0);
                 }
             }
-            WaitFlag<HardEvent::V_MTE2>(2 + j_turn % 2);
+            WaitFlag<HardEvent::V_MTE2>(3);
             if (j_step < j_trips) {
-                tdsl::CopyIn(At<float>(product, 0, j_turn % 2), product_handed[(product_handed_turn % 3) * 8192 + (int64_t(i_start) - i_first) * 128], j_2_size, 0.0f, Axis{i_size, 128, j_2_pitch});
+                tdsl::CopyIn(At<float>(product), product_handed[(product_handed_turn % 3) * 32768 + (int64_t(i_start) - i_first) * 256], j_2_size, 0.0f, Axis{i_size, 256, j_2_pitch});
             }
-            SetFlag<HardEvent::MTE2_V>(j_turn % 2);
+            SetFlag<HardEvent::MTE2_V>(0);
             if (j_step < j_trips) {
                 CrossCoreSetFlag<2, PIPE_MTE2>(3);
                 product_handed_turn = product_handed_turn + 1;
             }
             PipeBarrier<PIPE_V>();
-            WaitFlag<HardEvent::MTE2_V>(j_turn % 2);
+            WaitFlag<HardEvent::MTE2_V>(0);
             if (j_step < j_trips) {
-                tdsl::MulScalar(At<float>(s), At<float>(product, 0, j_turn % 2), scale, i_size * j_2_pitch);
+                tdsl::MulScalar(At<float>(product), At<float>(product), scale, i_size * j_2_pitch);
             }
-            SetFlag<HardEvent::V_MTE2>(2 + j_turn % 2);
             PipeBarrier<PIPE_V>();
             WaitFlag<HardEvent::MTE3_V>(0);
             if (j_step < j_trips) {
                 // flash_attention.tile:13: new = max(top, max(s over j))
-                tdsl::RowReduce<tdsl::Blocks<tdsl::MaxOf>>(At<float>(max), Full(At<float>(s), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
+                tdsl::RowReduce<tdsl::Blocks<tdsl::MaxOf>>(At<float>(max), Full(At<float>(product), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {
@@ -381,11 +363,11 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {
-                tdsl::SubTiles(Full(At<float>(s), j_2_pitch), Full(At<float>(s), j_2_pitch), Col(At<float>(spread)), i_size, j_2_pitch);
+                tdsl::SubTiles(Full(At<float>(product), j_2_pitch), Full(At<float>(product), j_2_pitch), Col(At<float>(spread)), i_size, j_2_pitch);
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {
-                tdsl::Exponential(At<float>(s), At<float>(s), i_size * j_2_pitch);
+                tdsl::Exponential(At<float>(product), At<float>(product), i_size * j_2_pitch);
                 // flash_attention.tile:15: fix = exp(top - new)
                 tdsl::SubTiles(At<float>(top), At<float>(top), At<float>(max), i_size);
             }
@@ -397,12 +379,15 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             if (j_step < j_trips) {
                 // flash_attention.tile:16: den = den * fix + sum(p over j)
                 tdsl::MulTiles(At<float>(den), At<float>(den), At<float>(fix, 0, j_turn % 3), i_size);
-                tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(s), j_2_pitch), At<float>(scratch_2), i_size, j_2_size, 0.0f);
+                tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum), Full(At<float>(product), j_2_pitch), At<float>(scratch_2), i_size, j_2_size, 0.0f);
             }
             PipeBarrier<PIPE_V>();
             if (j_step < j_trips) {
                 tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), i_size);
-                tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast), At<float>(s), i_size * j_2_pitch);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step < j_trips) {
+                tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast), At<float>(product), i_size * j_2_pitch);
             }
             SetFlag<HardEvent::V_MTE3>(0);
             if (j_step < j_trips) {
@@ -410,7 +395,7 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             }
             WaitFlag<HardEvent::V_MTE3>(0);
             if (j_step < j_trips) {
-                tdsl::CopyOut(cast_handed_2[(cast_handed_turn % 3) * 8192 + (int64_t(i_start) - i_first) * 128], At<half>(cast), j_2_size, Axis{i_size, 128, j_2_pitch});
+                tdsl::CopyOut(cast_handed_2[(cast_handed_turn % 3) * 32768 + (int64_t(i_start) - i_first) * 256], At<half>(cast), j_2_size, Axis{i_size, 256, j_2_pitch});
             }
             SetFlag<HardEvent::MTE3_V>(0);
             if (j_step < j_trips) {
@@ -426,55 +411,60 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             PipeBarrier<PIPE_V>();
             if (j_step >= 2) {
                 tdsl::MulTiles(Full(At<float>(acc), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_2)), i_size, d_pitch);
+            }
+            SetFlag<HardEvent::V_MTE2>(2);
+            if (j_step >= 2) {
                 CrossCoreWaitFlag(4);
+            }
+            PipeBarrier<PIPE_V>();
+            if (j_step >= 2) {
                 if (d_size != d_pitch) {
-                    tdsl::Fill(At<float>(product_2, 0, j_turn % 2), 0.0f, i_size * d_pitch);
+                    tdsl::Fill(At<float>(product_2), 0.0f, i_size * d_pitch);
                     SetFlag<HardEvent::V_MTE2>(1);
                     WaitFlag<HardEvent::V_MTE2>(1);
                 }
             }
-            WaitFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
+            WaitFlag<HardEvent::V_MTE2>(2);
             if (j_step >= 2) {
-                tdsl::CopyIn(At<float>(product_2, 0, j_turn % 2), product_2_handed[(product_2_handed_turn % 3) * 16384 + (int64_t(i_start) - i_first) * 256], d_size, 0.0f, Axis{i_size, 256, d_pitch});
+                tdsl::CopyIn(At<float>(product_2), product_2_handed[(product_2_handed_turn % 3) * 32768 + (int64_t(i_start) - i_first) * 256], d_size, 0.0f, Axis{i_size, 256, d_pitch});
             }
-            SetFlag<HardEvent::MTE2_V>(2 + j_turn % 2);
+            SetFlag<HardEvent::MTE2_V>(1);
             if (j_step >= 2) {
                 CrossCoreSetFlag<2, PIPE_MTE2>(5);
                 product_2_handed_turn = product_2_handed_turn + 1;
             }
             PipeBarrier<PIPE_V>();
-            WaitFlag<HardEvent::MTE2_V>(2 + j_turn % 2);
+            WaitFlag<HardEvent::MTE2_V>(1);
             if (j_step >= 2) {
-                tdsl::AddTiles(At<float>(acc), At<float>(acc), At<float>(product_2, 0, j_turn % 2), i_size * d_pitch);
+                tdsl::AddTiles(At<float>(acc), At<float>(acc), At<float>(product_2), i_size * d_pitch);
             }
-            SetFlag<HardEvent::V_MTE2>(4 + j_turn % 2);
+            SetFlag<HardEvent::V_MTE2>(3);
             j_turn = j_turn + 1;
         }
-        SetFlag<HardEvent::MTE2_V>(4);
+        SetFlag<HardEvent::MTE3_V>(1);
+        SetFlag<HardEvent::MTE2_V>(2);
         PipeBarrier<PIPE_V>();
-        WaitFlag<HardEvent::MTE2_V>(4);
+        WaitFlag<HardEvent::MTE3_V>(1);
         // flash_attention.tile:19: o[b, h, i, d] = acc / den
         tdsl::Spread(At<float>(spread_3), At<float>(den), i_size);
         PipeBarrier<PIPE_V>();
+        WaitFlag<HardEvent::MTE2_V>(2);
         tdsl::DivTiles(Full(At<float>(div_), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_3)), i_size, d_pitch);
         PipeBarrier<PIPE_V>();
         tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast_2), At<float>(div_), i_size * d_pitch);
         SetFlag<HardEvent::V_MTE3>(1);
+        SetFlag<HardEvent::V_MTE2>(4);
         WaitFlag<HardEvent::V_MTE3>(1);
         tdsl::CopyOut(o[d_start + int64_t(i_start) * D + h * (int64_t(D) * S) + b * (int64_t(D) * S * H)], At<half>(cast_2), d_size, Axis{i_size, D, d_pitch});
-        SetFlag<HardEvent::MTE3_V>(1);
-        SetFlag<HardEvent::MTE3_MTE2>(0);
+        SetFlag<HardEvent::MTE3_V>(2);
     }
     CrossCoreWaitFlag(1);
     CrossCoreWaitFlag(1);
     CrossCoreWaitFlag(1);
-    WaitFlag<HardEvent::V_MTE2>(2);
     WaitFlag<HardEvent::V_MTE2>(3);
-    WaitFlag<HardEvent::V_MTE2>(4);
-    WaitFlag<HardEvent::V_MTE2>(5);
     WaitFlag<HardEvent::MTE3_V>(0);
-    WaitFlag<HardEvent::MTE3_V>(1);
-    WaitFlag<HardEvent::MTE3_MTE2>(0);
+    WaitFlag<HardEvent::V_MTE2>(4);
+    WaitFlag<HardEvent::MTE3_V>(2);
 }
 
 extern "C" __global__ __aicore__ void flash_attention(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR v_address, GM_ADDR o_address, GM_ADDR workspace, GM_ADDR tiling) {

@@ -17,7 +17,7 @@
 namespace {
 
 constexpr size_t kAlignment = 512;
-constexpr size_t kBlockBytes = 344064;
+constexpr size_t kBlockBytes = 983040;
 constexpr size_t kTilingBytes = (sizeof(FlashAttentionTiling) + kAlignment - 1) / kAlignment * kAlignment;
 
 int64_t CoreCount() {
@@ -34,7 +34,7 @@ int64_t BlockCount(int64_t B, int64_t H, int64_t S, int64_t D, int64_t L, float 
     (void)L;
     (void)scale;
     const int64_t cores = CoreCount();
-    const int64_t programs = int64_t(B) * H * ((S + 63) / 64);
+    const int64_t programs = int64_t(B) * H * ((S + 127) / 128);
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 

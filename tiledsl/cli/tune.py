@@ -1,0 +1,92 @@
+"""``tune``: the best tile sizes by the cycle model, for a kernel at sizes."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tiledsl.cli.run import Chosen, choose
+from tiledsl.cli.settings import parse, refuse_unknown
+
+if TYPE_CHECKING:
+    from tiledsl.tuning import Search
+    from tiledsl.tuning.searching import Tried
+
+
+@click.command()
+@click.argument("file", metavar="FILE[:KERNEL]")
+@click.argument("values", nargs=-1, metavar="NAME=VALUE...")
+@click.option("--chip", metavar="TARGET", default="ascend910b3", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that ask the model.")
+@click.option("--limit", type=click.IntRange(1), default=200, help="Plans, at most.")
+@click.option("--top", type=click.IntRange(1), default=5, help="Plans that are printed.")
+@click.option("--free", is_flag=True, help="Change the sizes that the schedule sets, too.")
+@click.option("--seed", default=0, help="Another seed, other random integers.")
+@click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are.")
+def tune(
+    file: str,
+    values: tuple[str, ...],
+    chip: str,
+    jobs: int,
+    limit: int,
+    top: int,
+    free: bool,
+    seed: int,
+    search: tuple[str, ...],
+) -> None:
+    """Find tile sizes that take fewer cycles, by the simulator's model; nothing is computed.
+
+    NAME is as for `run`. Sizes that the schedule sets stay, those of `tune` take its alternatives,
+    all others are free. The answers are kept in the cache directory.
+    """
+    from tiledsl.driver import TARGETS
+    from tiledsl.tuning import Choice, Subject
+    from tiledsl.tuning import search as find
+    from tiledsl.tuning.schedules import opened, pasted
+
+    if chip not in TARGETS or chip.startswith("cuda.") or chip == "numpy":
+        known = ", ".join(t for t in TARGETS if t.startswith("ascend"))
+        raise click.ClickException(f"no chip `{chip}` with a cycle model; there are {known}")
+    found = choose(file, parse(values), search)
+    refuse_unknown(found.unknown, [found.kernel.header])
+    if found.arrays:
+        raise click.ClickException("tune draws its inputs: give sizes only")
+    path = str(found.module.path or found.module.source.name)
+    subject = Subject(path, found.kernel.name, found.case.values, chip, seed, search)
+    given, fixed = opened(found.module, found.kernel.name, chip)
+    start = Choice(tuple(sorted(found.tiles.items())))
+    starts = (start, Choice(start.tiles, bare=True)) if free else (start,)
+    if free:
+        given, fixed = {}, frozenset()
+    result = find(
+        subject, given, fixed=fixed | set(found.tiles), starts=starts, limit=limit, jobs=jobs
+    )
+    click.echo(_head(found, chip, result))
+    for line in _lines(result, top):
+        click.echo(line)
+    if result.best.answer.cycles is not None:
+        click.echo()
+        sizes = result.best.answer.tiles
+        click.echo(pasted(found.module, found.kernel.name, chip, sizes), nl=False)
+
+
+def _head(found: Chosen, chip: str, result: "Search") -> str:
+    many = len(result.tried)
+    plans = "1 plan" if many == 1 else f"{many} plans"
+    return f"{found.kernel.name} {found.case} on {chip}: {plans}, cycles by the model"
+
+
+def _lines(result: "Search", top: int) -> list[str]:
+    lines = [_line("as built", result.start, result)]
+    for number, tried in enumerate(list(result.distinct())[:top], 1):
+        lines.append(_line(f"{number}.", tried, result))
+    return lines
+
+
+def _line(label: str, tried: "Tried", result: "Search") -> str:
+    sizes = ", ".join(f"{name} = {size}" for name, size in tried.answer.tiles.items())
+    if tried.answer.cycles is None:
+        return f"  {label:8}  {tried.answer.reason}"
+    cycles = f"  {label:8} {tried.cycles:13,.0f}"
+    if result.start.answer.cycles is not None:
+        cycles += f"  {tried.cycles / result.start.cycles - 1:+7.1%}"
+    return f"{cycles}  {sizes or 'no tile sizes'}"

@@ -1,0 +1,64 @@
+"""Answers kept on disk, by the hash of all that they depend on."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+from tiledsl.backends.backend import cache_directory
+from tiledsl.check import Module, load_module
+from tiledsl.tuning.model import Answer, Choice, Subject, predict
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ("*.py", "*.toml", "*.tile", "*.jinja", "*.lark")
+
+
+def answer(subject: Subject, choice: Choice) -> Answer:
+    """Return what `predict` says, from the disk if it was asked before."""
+    folder = cache_directory("tune")
+    if folder is None:
+        return predict(subject, choice)
+    place = folder / f"{key(subject, choice)}.json"
+    try:
+        return Answer(**json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        pass
+    found = predict(subject, choice)
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+        json.dump(asdict(found), file)
+    os.replace(file.name, place)
+    return found
+
+
+def key(subject: Subject, choice: Choice) -> str:
+    """Return the hash of a question: of texts, not of the places where they are."""
+    asked = asdict(subject) | {"file": _texts(subject.file, subject.search), "search": ()}
+    words = json.dumps([asked, asdict(choice), _compiler()], sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()[:40]
+
+
+@cache
+def _texts(file: str, search: tuple[str, ...]) -> list[str]:
+    """Return the texts of a file and of all that it imports."""
+    seen: dict[str, None] = {}
+    pending: list[Module] = [load_module(Path(file), search=tuple(map(Path, search)))]
+    while pending:
+        module = pending.pop()
+        if module.source.text not in seen:
+            seen[module.source.text] = None
+            pending += module.imports.values()
+    return list(seen)
+
+
+@cache
+def _compiler() -> str:
+    """Return the hash of the compiler and of its cycle model."""
+    found = hashlib.sha256()
+    for top in (ROOT, ROOT / "backends", ROOT / "simulator", ROOT / "grammar"):
+        for pattern in SOURCES:
+            for path in sorted(top.resolve().rglob(pattern)):
+                found.update(str(path.relative_to(top.resolve())).encode() + path.read_bytes())
+    return found.hexdigest()
