@@ -1,9 +1,10 @@
-"""f16 as f32 and back: every f16, every number between two of them, and what is beyond."""
+"""f16 as f32 and back: every f16, every number between two of them, and what is beyond; sums."""
 
 import numpy as np
 import pytest
 
 from tiledsl.ops.registry import Array
+from tiledsl.simulator import arithmetic
 from tiledsl.simulator.halves import narrow_into, round_into, widen
 
 ALL = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
@@ -67,3 +68,11 @@ def test_random_numbers() -> None:
     near = np.empty_like(x)
     round_into(x, near)
     _same(near, x.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("cols", [1, 63, 64, 65, 128, 4000])
+def test_sums_of_rows_are_as_exact_as_those_of_repeats(cols: int) -> None:
+    x = np.random.default_rng(0).normal(1000, 1, (2, 9, 4104)).astype(np.float32)[:, :, :cols]
+    out = np.empty((2, 9), np.float32)
+    arithmetic.fold("sum", 2, x, out)
+    np.testing.assert_allclose(out, x.astype(np.float64).sum(2), rtol=3e-7)
