@@ -18,7 +18,12 @@ STORED = {
     DType.F8E4M3: "uint8_t", DType.F8E5M2: "uint8_t", DType.I4: "uint8_t", DType.U4: "uint8_t",
 }  # fmt: skip
 # Variables: narrow floats are computed in f32.
-HELD = STORED | {DType.BOOL: "bool", DType.F16: "float", DType.BF16: "float"}
+HELD = STORED | {
+    DType.BOOL: "bool", DType.F16: "float", DType.BF16: "float", DType.F8E4M3: "float",
+    DType.F8E5M2: "float", DType.I4: "int32_t", DType.U4: "int32_t",
+}  # fmt: skip
+# Bits of the mantissa, and bias of the exponent.
+_F8 = {DType.F8E4M3: "3, 7", DType.F8E5M2: "2, 15"}
 
 # Functions that only the host's library has; of parameters and dims they are computed there.
 HOST_FUNCTIONS = {
@@ -102,6 +107,8 @@ class Scalars:
         text = f"tdsl::Get({self.names.of('tensor', tensor.name)}, {self.wide(position(scalar))})"
         if scalar.dtype is DType.BOOL:
             text += " != 0"
+        if scalar.dtype in _F8:
+            text = f"tdsl::FromF8<{_F8[scalar.dtype]}>({text})"
         checks = [
             self._inside(index, size)
             for index, size, guarded in zip(scalar.index, tensor.shape, scalar.guards, strict=False)
@@ -149,6 +156,10 @@ class Scalars:
                 return f"{sign}{self._at(args[0], _ATOM, wide)}", _UNARY, words[0][2]
             case "cast":
                 return self._cast(args[0], dtype, wide)
+            case "wrap" | "bitcast" if min(dtype.bits, args[0].dtype.bits) < 8:
+                raise Unspeakable(f"`{op}` of a number of 4 bits")
+            case "bitcast" if any(HELD[d] != STORED[d] for d in (dtype, args[0].dtype)):
+                raise Unspeakable(f"`bitcast` of a number from {args[0].dtype} to {dtype}")
             case "wrap":
                 return f"tdsl::Wrap<{HELD[dtype]}>({inner})", _ATOM, dtype is DType.I64
             case "bitcast":
@@ -199,6 +210,12 @@ class Scalars:
             return f"tdsl::RoundToHalf({text})", _ATOM, False
         if dtype is DType.BF16:
             return f"tdsl::RoundToBfloat16({text})", _ATOM, False
+        if dtype in _F8:
+            return f"tdsl::RoundToF8<{_F8[dtype]}>({text})", _ATOM, False
+        if dtype.bits < 8:
+            low, high = dtype.limits
+            whole = f"tdsl::Saturate<int32_t>({text})"
+            return f"tdsl::Min(tdsl::Max({whole}, {low}), {high})", _ATOM, False
         if dtype.is_float:
             same = source.is_float and dtype is DType.F32 and source is not DType.F64
             return (text, binding, False) if same else (f"{HELD[dtype]}({text})", _ATOM, False)

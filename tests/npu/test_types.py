@@ -1,5 +1,6 @@
 """Element types that vector units lack, moved and cast in every way, on every device."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,22 @@ kernel moved[T in (i4, u4)](x: T[M, N], row: T[N], at: i32[M], f: f32[M, N], kee
 kernel scattered[T in (i4, u4)](x: T[M, N], at: i32[M]) -> (y: T[M, N]):
     grid m in M by 8, n in N by 32
     disjoint y[at[m], n else skip] = x[m, n]
+"""
+NUMBERS = """
+kernel tiled[T in ({every}, i4, u4, i32, f16, f32)](x: T[N], s: T[4], t: T[N, 4]) -> (
+        sum: f32[N], same: T[N], chosen: T[N], column: f32[N]):
+    grid j in N by 32
+    sum[j] = f32(s[0]) + f32(x[j])
+    same[j] = s[1]
+    chosen[j] = where(x[j] > s[2], x[j], s[3])
+    column[j] = f32(t[j, 1])
+
+kernel single[T in ({every}, i4, u4, i32, f16, f32)](t: T[N, 4], p: T) -> (
+        row: f32[N], picked: T[N, 4]):
+    grid i in N
+    row[i] = f32(t[i, 1]) * 2.0 + f32(p)
+    span k in 4
+    picked[i, k] = where(t[i, k] > p, p, t[i, 2])
 """
 TYPES = [
     DType.I8, DType.U8, DType.I16, DType.U16, DType.U32, DType.I64, DType.F8E4M3, DType.F8E5M2,
@@ -148,6 +165,38 @@ def test_packed(packed: tiledsl.Module, dtype: DType, device: str, chip: str | N
         y = np.empty_like(whole)
         y[at] = whole
         same(got["y"].astype(np.int32), y, f"rows {m, n}")
+
+
+@pytest.mark.parametrize(("device", "chip"), PLACES)
+def test_numbers(tmp_path: Path, device: str, chip: str | None) -> None:
+    """Single elements and parameters, which the scalar unit reads."""
+    path, size = tmp_path / "numbers.tile", 37
+    path.write_text(NUMBERS.format(every=", ".join(map(str, TYPES))), encoding="utf-8")
+    module = tiledsl.load(path)
+    for dtype in (*TYPES, DType.I4, DType.U4, DType.I32, DType.F16, DType.F32):
+        if chip == "ascend310p" and dtype in (DType.I16, DType.U16):
+            continue
+        rng = np.random.default_rng(1)
+        low, high = (-20, 20) if dtype.is_float else (dtype.limits[0] // 2, dtype.limits[1] // 2)
+        x, s, t, p = (
+            rng.integers(int(low), int(high) + 1, shape).astype(dtype.numpy)
+            for shape in (size, 4, (size, 4), 1)
+        )
+        got: dict[str, npt.NDArray[Any]] = {}
+        for name, given in (
+            ("tiled", {"x": x, "s": s, "t": t}), ("single", {"t": t, "p": p[0].item()}),
+        ):  # fmt: skip
+            run = module[name].run(given, device=device, chip=chip, types={"T": dtype})
+            got |= run.outputs
+        y, u, v, q = (convert(a, DType.F32) for a in (x, s, t, p))
+        wanted = {
+            "sum": u[0] + y, "same": np.full(size, s[1]), "chosen": np.where(x > s[2], x, s[3]),
+            "column": v[:, 1], "row": v[:, 1] * np.float32(2) + q,
+            "picked": np.where(t > p, p, t[:, 2:3]),
+        }  # fmt: skip
+        for name, array in wanted.items():
+            found = np.asarray(got[name]).astype(np.float64)
+            same(found, array.astype(np.float64), f"{name} {dtype}")
 
 
 def same(got: npt.NDArray[Any], wanted: npt.NDArray[Any], what: str) -> None:

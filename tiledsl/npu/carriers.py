@@ -34,7 +34,7 @@ from tiledsl.npu.errors import NotOnTarget
 from tiledsl.npu.packed import in_bytes, is_even, pairs
 from tiledsl.npu.prepare import Maker, Part
 from tiledsl.ops import OPS, bitcast, convert
-from tiledsl.scalar import ONE, ZERO, Axis, Literal, Scalar, apply
+from tiledsl.scalar import ONE, ZERO, Axis, Element, Literal, Scalar, apply, rewrite
 from tiledsl.types import DType
 
 FLIPPED = frozenset({"min", "max", "clamp", "lt", "le", "gt", "ge"})
@@ -82,15 +82,18 @@ class _Carrying:
         """Return an operand in its carrier."""
         if isinstance(operand, ir.Value):
             return self.values.get(operand, operand)
-        if operand.dtype not in CARRIERS:
-            return operand
-        return carried(operand)
+        whole = rewrite(operand, single)
+        return carried(whole, operand.dtype) if operand.dtype in CARRIERS else whole
 
     def index(self, index: tuple[ir.Index, ...]) -> tuple[ir.Index, ...]:
         """Return an index with what its lookups have become."""
         return tuple(
-            i if i.gather is None else replace(i, gather=self.value(i.gather)) for i in index
-        )
+            replace(
+                i, offset=rewrite(i.offset, single),
+                gather=None if i.gather is None else self.value(i.gather),
+            )
+            for i in index
+        )  # fmt: skip
 
     def result(self, value: ir.Value) -> ir.Value:
         """Return the value that stands for ``value`` from here on."""
@@ -368,7 +371,7 @@ class _Carrying:
         if dtype in (U16, U32):
             return apply("wrap", operand, dtype=RAW[dtype])
         make = Maker([], s.span)
-        found = encode(make, Part(make, carried(operand)), dtype).operand
+        found = encode(make, Part(make, carried(operand, dtype)), dtype).operand
         assert not isinstance(found, ir.Value)
         return found
 
@@ -411,9 +414,30 @@ class _Carrying:
         self.values[s.values] = make.cast(Part(make, values), I32).operand
 
 
-def carried(scalar: Scalar) -> Scalar:
+def single(scalar: Scalar) -> Scalar | None:
+    """Return an element of 4 bits as the half of a byte."""
+    if not isinstance(scalar, Element) or scalar.tensor.dtype.bits >= 8:
+        return None
+    *outer, last = (rewrite(i, single) for i in scalar.index)
+    tensor, two = in_bytes(scalar.tensor), Literal(2)
+    index = (*outer, apply("floordiv", last, two))
+    byte = apply("cast", Element(tensor, index, U8, span=scalar.span), dtype=I32)
+    moved = apply("shr", byte, apply("mul", apply("mod", last, two), Literal(4)))
+    half = apply("bitand", moved, Literal(15))
+    if scalar.dtype.is_signed:
+        half = apply("sub", half, apply("mul", apply("bitand", half, Literal(8)), two))
+    if scalar.default is None:
+        return half
+    default = apply("cast", rewrite(scalar.default, single), dtype=I32)
+    for at, size, guarded in zip((*outer, last), scalar.tensor.shape, scalar.guards, strict=False):
+        if guarded:
+            inside = apply("and", apply("ge", at, ZERO), apply("lt", at, size))
+            half = apply("where", inside, half, default, dtype=I32)
+    return half
+
+
+def carried(scalar: Scalar, dtype: DType) -> Scalar:
     """Return a number of a carried type in its carrier."""
-    dtype = scalar.dtype
     kind = carrier(dtype)
     if isinstance(scalar, Literal):
         number = convert(np.asarray([scalar.value]), dtype)

@@ -103,6 +103,12 @@ def _storable(kernel: ir.Kernel, chip: Chip) -> None:
         if tensor.dtype.bits < 8:
             what = f"a table of `{tensor.dtype}`"
             raise CompileError([NotOnTarget(tensor.span, chip.name, what, "use i8 or u8")])
+    loops = (s.axis for s in ir.statements(kernel.body) if isinstance(s, ir.For))
+    for axis in (*kernel.grid, *loops):
+        for part in (*walk(axis.lo), *walk(axis.hi)):
+            if isinstance(part, Element) and part.tensor.dtype.bits < 8:
+                what = f"the end of a range in a tensor of `{part.tensor.dtype}`"
+                raise CompileError([NotOnTarget(axis.span, chip.name, what, "use i8 or u8")])
     if chip.separate:
         return
     for tensor in kernel.tensors:

@@ -19,6 +19,7 @@ from tiledsl.types import DType
 
 _C_TYPES: dict[DType, Any] = {
     DType.BOOL: ctypes.c_bool, DType.I8: ctypes.c_int8, DType.I16: ctypes.c_int16,
+    DType.I4: ctypes.c_int8, DType.U4: ctypes.c_uint8,
     DType.I32: ctypes.c_int32, DType.I64: ctypes.c_int64, DType.U8: ctypes.c_uint8,
     DType.U16: ctypes.c_uint16, DType.U32: ctypes.c_uint32, DType.F64: ctypes.c_double,
 }  # fmt: skip

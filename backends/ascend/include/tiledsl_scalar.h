@@ -135,6 +135,29 @@ template <typename T, typename U> TDSL_FN T Bitcast(U x) {
     return both.to;
 }
 
+// ---- 8-bit floats, which no unit computes on ----------------------------------------------------
+
+// What a code of kMantissa bits and an exponent of bias kBias stands for.
+template <int32_t kMantissa, int32_t kBias> TDSL_FN float FromF8(int32_t code) {
+    const int32_t size = code & 127, infinity = kMantissa == 2 ? 124 : 127;
+    const float sign = (code & 128) != 0 ? -1.0f : 1.0f;
+    if (size >= infinity) return size == 124 ? sign * kInf : kNan;
+    if (size >> kMantissa != 0)
+        return sign * Bitcast<float>((size << (23 - kMantissa)) + ((127 - kBias) << 23));
+    return sign * float(size) * Bitcast<float>((128 - kBias - kMantissa) << 23);
+}
+// Rounded to the nearest, ties to even; what is beyond saturates, infinities too.
+template <int32_t kMantissa, int32_t kBias> TDSL_FN float RoundToF8(float x) {
+    constexpr float top = kMantissa == 2 ? 57344.0f : 448.0f;
+    if (x != x) return x;
+    const float y = x > top ? top : x < -top ? -top : x;
+    const int32_t bits = Bitcast<int32_t>(y), least = (128 - kBias) << 23, power = bits & 0x7f800000;
+    // Adding this leaves what the type holds of a number with such an exponent.
+    const float large = Bitcast<float>(power > least ? power : least) * (1.5f * float(1 << (23 - kMantissa)));
+    const float near = (y + large) - large;
+    return Bitcast<float>(Bitcast<int32_t>(near) | (bits & (-2147483647 - 1)));
+}
+
 }  // namespace tdsl
 
 #endif
