@@ -151,7 +151,10 @@ class Clocks:
         thread = self.thread(event.queue)
         _join(self.known[event.queue], self.issued)
         self.order.events[thread].append(event)
-        return thread, len(self.order.events[thread]) - 1
+        number = len(self.order.events[thread]) - 1
+        if event.queue == "S":  # the scalar unit ends one access before the next
+            self.known["S"][thread] = number - 1
+        return thread, number
 
     def snapshot(self, queue: str) -> Clock:
         """Return what is known when all that ``queue`` was given is done."""

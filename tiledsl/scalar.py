@@ -193,7 +193,8 @@ def apply(op: str, *args: Scalar, dtype: DType | None = None) -> Scalar:
         divides = op not in ("floordiv", "mod") or values[1] != 0
         shifts = op not in ("shl", "shr") or 0 <= values[1] < 64
         if whole and divides and shifts:
-            return Literal(_FOLD[op](*values), kind)
+            found = _FOLD[op](*values)
+            return Literal(found % 2**32 if kind is DType.U32 else found, kind)
     if kind.is_integer and len(args) == 2:
         neutral = _neutral(op, args[0], args[1])
         if neutral is not None:

@@ -129,4 +129,6 @@ class Names:
             return f"{self.use('apply')}({op!r}, {self.use(dtype.name)}, {', '.join(args)})"
         if dtype.is_float:
             return f"{self.use('rounded')}({text}, {self.use(dtype.name)})"
+        if dtype is DType.U32 and op in ("add", "sub", "mul", "neg"):
+            return f"({text} & 0xFFFFFFFF)"
         return text

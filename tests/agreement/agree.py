@@ -26,6 +26,10 @@ _NPU_LIMITS = (
     "is not the tensor's last dim",
     "element by element",
     "sorting i",
+    "sorting u32",
+    "two elements to a byte",
+    "of a 4-bit tensor",
+    "a 4-bit tile of more than two ranges",
     "ascend310p cannot do this yet: a matrix product of f32",
     "ascend310p cannot do this yet: a product of i8 with a side whose rows are",
 )

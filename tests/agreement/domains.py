@@ -170,8 +170,8 @@ def thin(dice: Dice) -> Sample:
     w = Writer(dice, dice.integer(1, 2))
     w.range("m", ("tile", "tile", "span"), 49)
     k = w.range("k", ("tile", "tile", "span"), 97)
-    dtype = dice.pick((*FLOATS, "i8"))
-    wide = "i32" if dtype == "i8" else "f32"
+    dtype = dice.pick((*FLOATS, "i8", "i4"))
+    wide = "i32" if dtype in ("i8", "i4") else "f32"
     loop = k.form == "tile"
     w.declare(["m"] if loop else ["m", "k"])
     scope = w.scope(["m"] if loop else ["m", "k"], (dtype, wide))

@@ -10,8 +10,11 @@ from typing import Literal
 from tests.agreement.dice import Dice
 from tests.agreement.terms import (
     EPS,
+    F8,
     FLOATS,
     LIMITS,
+    NARROW,
+    PLAIN,
     ZERO_ERROR,
     Term,
     add,
@@ -119,13 +122,13 @@ class Maker:
         if dtype in FLOATS:
             if self.dice.flip():
                 kind, step = "uniform", 0.0
-        elif dtype in ("i8", "u8", "i16"):
+        elif dtype in (*NARROW, "u32"):
             (low, high), step = LIMITS[dtype], 1
         elif self.dice.one_in(4):
             kind, low, high, step = "big", -(2.0**30), 2.0**30, 1
         else:
             low, high, step = -50, 50, 1
-        if not dims and dtype != "bool":
+        if not dims and dtype not in ("bool", "u32", "i64"):
             dtype = "f32" if dtype in FLOATS else "i32"
         if dtype == "bool":
             kind, low, high, step = "exact", 0, 1, 1
@@ -151,9 +154,14 @@ class Maker:
     def constant(self, other: Term) -> Term:
         """Return a literal that can stand beside ``other``."""
         if other.dtype in FLOATS:
-            value = self.dice.integer(-12, 12) / 4
+            value = (
+                self.dice.integer(-3, 3) / 2
+                if other.dtype in F8
+                else self.dice.integer(-12, 12) / 4
+            )
             return literal(f"{value}", other.dtype, value, 0.25)
-        value = self.dice.integer(0 if other.dtype == "u8" else -9, 9)
+        low, high = LIMITS.get(other.dtype, (-9, 9))
+        value = self.dice.integer(max(-9, int(low)), min(9, int(high)))
         return literal(f"{value}", other.dtype, value, 1)
 
     # ---- floats
@@ -180,7 +188,11 @@ class Maker:
                 return self.where(depth, a, b)
             case "cast":
                 a = self.number(depth - 1)
-                return cast(a, self.pick(*FLOATS)) if a.most < 3e4 else a
+                return (
+                    cast(a, self.pick(*(PLAIN if self.scope.wild else FLOATS)))
+                    if a.most < 3e4
+                    else a
+                )
             case "fold":
                 return self.fold(self.number(depth - 1), "sum", "max", "min", "mean")
             case "clamp":
@@ -316,8 +328,10 @@ class Maker:
     def integer(self, depth: int) -> Term:
         """Return an integer."""
         if depth <= 0:
-            way = self.pick("leaf", "leaf", "position")
-            return self.position() if way == "position" else self.leaf("i32", "i8", "u8", "i16")
+            way = self.pick("leaf", "leaf", "leaf", "leaf", "position", "position", "long")
+            if way == "long":
+                return self.long()
+            return self.position() if way == "position" else self.leaf("i32", *NARROW)
         way = self.pick("+", "-", "*", "//", "%", "bits", "shift", "select", "where", "fold",
                         "abs", "of_float", "of_bool", "narrow", "not", "clamp", "popcount", "wrap",
                         "power", "random")  # fmt: skip
@@ -372,13 +386,14 @@ class Maker:
                     a, text=f"(~{a.text})", dtype=wide(a.dtype), lo=-a.hi - 1, hi=-a.lo - 1
                 )
             case "clamp":
-                low = self.dice.integer(0 if a.dtype == "u8" else -60, 20)
-                high = low + self.dice.integer(0, 80)
+                ends = LIMITS.get(a.dtype, (-60, 100))
+                low = self.dice.integer(max(-60, int(ends[0])), min(20, int(ends[1])))
+                high = min(int(ends[1]), low + self.dice.integer(0, 80))
                 return replace(a, text=f"clamp({a.text}, {low}, {high})", lo=low, hi=high)
             case "popcount":
                 return Term(f"popcount({a.text})", "i32", a.axes, 0, 32, 1, 0.0, a.spelled)
             case "wrap":
-                dtype = self.pick("i8", "u8")
+                dtype = self.pick(*NARROW)
                 low, high = LIMITS[dtype]
                 return replace(
                     a, text=f"wrap({dtype}, {a.text})", dtype=dtype, lo=low, hi=high, places=False
@@ -401,7 +416,26 @@ class Maker:
                 c = self.truth(depth - 1)
                 return Term(f"i32({c.text})", "i32", c.axes, 0, 1, 1, 0.0, c.spelled)
             case _:
-                return cast(a, self.pick("i8", "i32", "u8", "i16"))
+                way = self.pick("i32", "i64", "u32", *NARROW)
+                if way == "i64":
+                    return replace(a, text=f"i32(i64({a.text}))", dtype="i32", places=False)
+                if way == "u32":
+                    ends = max(0.0, a.lo), max(0.0, a.hi)
+                    text = f"i32(u32({a.text}))"
+                    return replace(a, text=text, dtype="i32", lo=ends[0], hi=ends[1], places=False)
+                return cast(a, way)
+
+    def long(self) -> Term:
+        """Return what becomes of numbers of 64 bits, or of u32, which wraps."""
+        by, more = self.dice.integer(1, 9), self.dice.integer(1, 1000)
+        if self.dice.flip():
+            a = self.load("u32")
+            text = f"i32(({a.text} * {by} + {more}) % 1000003)"
+            return Term(text, "i32", a.axes, 0, 1000002, 1, 0.0)
+        a, b = self.load("i64"), self.load("i64")
+        text = f"i32(({a.text} * {by} - max({b.text}, {more})) // {more})"
+        most = 2.0**31
+        return Term(text, "i32", a.axes | b.axes, -most, most - 1, 1, 0.0)
 
     # ---- truth values
 

@@ -7,7 +7,7 @@ from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.lookups import LOOKUPS
 from tests.agreement.programs import PROGRAMS
-from tests.agreement.terms import EPS, FLOATS, Term, add, cast, mul
+from tests.agreement.terms import EPS, F8, FLOATS, Term, add, cast, mul
 from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
 
@@ -58,7 +58,7 @@ def loops(dice: Dice) -> Sample:
         kind = dice.pick(("sum", "max", "min", "any", "count"))
         dtype = {"any": "bool", "count": "i32"}.get(kind, "f32")
         if kind in ("max", "min"):
-            dtype = dice.pick(scope.dtypes)
+            dtype = dice.pick([d for d in scope.dtypes if d not in F8])
         start = {"max": f"lowest({dtype})", "min": f"highest({dtype})", "any": "false"}
         type_ = dtype + (f"[{', '.join(held)}]" if held else "")
         w.add(1, f"var s{number}: {type_} = {start.get(kind, '0')}")
@@ -166,14 +166,14 @@ def products(dice: Dice) -> Sample:
     w.range("m", ("tile", "tile", "span"), 65)
     w.range("n", ("tile", "tile", "span"), 65)
     k = w.range("k", ("tile", "tile", "span"), 97)
-    dtype = dice.pick(("f16", "f16", "bf16", "f32", "i8"))
+    dtype = dice.pick(("f16", "f16", "bf16", "f32", "i8", "f8e4m3", "f8e5m2", "i4"))
     names += dice.shuffled(["m", "n"]) if dice.one_in(4) else ["m", "n"]
     if k.form == "span":
         names.append("k")
     w.declare(names)
     outer = [x for x in names if x != "k"]
     scope = w.scope(outer, (dtype, "f32", "i32"))
-    wide = "i32" if dtype == "i8" else "f32"
+    wide = "i32" if dtype in ("i8", "i4") else "f32"
     terms: list[Term] = []
     loop = k.form == "tile"
     count = dice.integer(1, 2)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.agreement.dice import Dice
 from tests.agreement.expressions import Maker, Scope
-from tests.agreement.terms import FLOATS, Term, add, cast, mul
+from tests.agreement.terms import F8, FLOATS, Term, add, cast, mul
 from tests.agreement.writer import Sample, Writer, dtypes, out_type
 
 
@@ -40,7 +40,8 @@ class _Body:
 
     def declare(self, scope: Scope) -> None:
         """Append a variable."""
-        dtype = self.dice.pick(("f32", "f32", "i32", "i32", "bool", *scope.dtypes))
+        narrow = [d for d in scope.dtypes if d not in (*F8, "i4", "u4")]
+        dtype = self.dice.pick(("f32", "f32", "i32", "i32", "bool", *narrow))
         axes = [a for a in scope.tiled if not self.dice.one_in(4)]
         type_ = dtype + (f"[{', '.join(axes)}]" if axes else "")
         name = f"s{len(self.names)}"
@@ -49,7 +50,7 @@ class _Body:
             high = 1.0
         else:
             high = 4.0 if dtype in FLOATS else 127.0 if dtype == "i8" else 200.0
-        low = 0.0 if dtype in ("bool", "u8") else -high
+        low = 0.0 if dtype in ("bool", "u8", "u16") else -high
         step = 0.0 if dtype in FLOATS else 1.0
         # A float's error is at most that of one turn, and half of what it was before.
         err = {"f32": 1e-3, "f16": 4e-2, "bf16": 0.3}.get(dtype, 0.0)

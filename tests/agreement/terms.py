@@ -3,18 +3,30 @@
 import math
 from dataclasses import dataclass, replace
 
-FLOATS = ("f32", "f16", "bf16")
+F8 = ("f8e4m3", "f8e5m2")
+PLAIN = ("f32", "f16", "bf16")
+FLOATS = (*PLAIN, *F8)
+# Integers whose arithmetic is that of i32.
+NARROW = ("i8", "u8", "i16", "u16", "i4", "u4")
 
 # Half a unit in the last place, relative; the number of bits of a mantissa.
-EPS = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
-BITS = {"f32": 24, "f16": 11, "bf16": 8}
+EPS = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8, "f8e4m3": 2.0**-4, "f8e5m2": 2.0**-3}
+BITS = {"f32": 24, "f16": 11, "bf16": 8, "f8e4m3": 4, "f8e5m2": 3}
+# The step between the smallest numbers.
+TINY = {"f8e4m3": 2.0**-9, "f8e5m2": 2.0**-16}
 LIMITS = {
     "i8": (-128.0, 127.0),
     "u8": (0.0, 255.0),
     "i16": (-(2.0**15), 2.0**15 - 1),
+    "u16": (0.0, 65535.0),
+    "i4": (-8.0, 7.0),
+    "u4": (0.0, 15.0),
     "i32": (-(2.0**31), 2.0**31 - 1),
+    "u32": (0.0, 2.0**32 - 1),
 }
-SMALLEST = {"f32": 2.0**-100, "f16": 2.0**-14, "bf16": 2.0**-100}
+SMALLEST = {
+    "f32": 2.0**-100, "f16": 2.0**-14, "bf16": 2.0**-100, "f8e4m3": 2.0**-6, "f8e5m2": 2.0**-14,
+}  # fmt: skip
 
 # What a device's function may be off, relative to its result, and absolutely.
 FUNCTION_ERROR = 1e-5
@@ -102,11 +114,15 @@ def choose(name: str, a: Term, b: Term) -> Term:
 
 
 def cast(a: Term, dtype: str) -> Term:
-    """Return a cast: floats round, integers saturate."""
+    """Return a cast: floats round, integers saturate; of f8 only what cannot overflow."""
+    if dtype in F8 and a.most > 256:
+        top = "256.0" if a.dtype in FLOATS else "256"
+        ends = max(a.lo, -256.0), min(a.hi, 256.0)
+        a = replace(a, text=f"clamp({a.text}, -{top}, {top})", lo=ends[0], hi=ends[1])
     text = f"{dtype}({a.text})"
     if dtype in FLOATS:
         exact = exact_in(a, dtype)
-        err = a.err if exact else a.err + (a.most + a.err) * EPS[dtype] + 6e-8
+        err = a.err if exact else a.err + (a.most + a.err) * EPS[dtype] + TINY.get(dtype, 6e-8)
         return replace(a, text=text, dtype=dtype, step=a.step if exact else 0.0, err=err)
     low, high = LIMITS[dtype]
     ends = min(max(a.lo, low), high), min(max(a.hi, low), high)

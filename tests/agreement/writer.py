@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.agreement.dice import Dice
 from tests.agreement.expressions import Maker, Param, Scope
-from tests.agreement.terms import EPS, FLOATS, Term
+from tests.agreement.terms import EPS, F8, FLOATS, NARROW, PLAIN, TINY, Term
 
 SIZES = (1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 97, 127, 128, 130)
 TILES = (1, 3, 7, 16, 32, 48)
@@ -153,7 +153,7 @@ class Writer:
         name = f"y{len(self.outputs)}"
         error = term.err
         if dtype in FLOATS:
-            error += term.most * EPS[dtype] * 2 + 1e-7
+            error += term.most * EPS[dtype] * 2 + TINY.get(dtype, 1e-7)
         dims = tuple(self.ranges[a].dim for a in order)
         self.outputs.append(Output(name, dtype, dims or ("1",), error, initial))
         word = "" if how == "=" else "atomic "
@@ -224,7 +224,7 @@ class Writer:
     def chips(self, text: str) -> dict[str, str]:
         """Draw a chip for each device, of those that have what the kernel needs."""
         ascend = ["ascend910b3"] * 3
-        if not re.search("bf16|atomic|i16", text):
+        if not re.search("bf16|atomic|[iu]16", text):
             ascend.append("ascend310p")
         chip = self.dice.pick(ascend)
         gpu = self.dice.pick(("cuda.sm80", "cuda.sm90"))
@@ -249,7 +249,8 @@ def type_of(dtype: str, dims: tuple[str, ...]) -> str:
 def out_type(maker: Maker, term: Term) -> str:
     """Draw the type in which an output keeps ``term``."""
     if term.dtype in FLOATS:
-        return maker.pick(term.dtype, "f32", "f16", "bf16") if term.most < 3e4 else "f32"
+        narrow = F8 if term.most <= 256 and not maker.scope.wild and maker.dice.one_in(3) else PLAIN
+        return maker.pick(term.dtype, *narrow) if term.most < 3e4 else "f32"
     return term.dtype
 
 
@@ -263,8 +264,8 @@ def anything(maker: Maker, depth: int) -> Term:
 
 def dtypes(dice: Dice) -> tuple[str, ...]:
     """Return element types for one kernel: few, so that they meet."""
-    floats = dice.some(FLOATS, 1)[:2]
-    return (*floats, dice.pick(("i32", "i32", "i32", "i8", "i8", "u8", "i16")))
+    floats = dice.some((*PLAIN, *PLAIN, *F8), 1)[:2]
+    return (*floats, dice.pick(("i32", "i32", "i32", "i32", *NARROW)))
 
 
 def loop_over(r: Range) -> str:

@@ -23,7 +23,9 @@ def compute(
     frame = vectors.frame
     numbers = [_number(vectors, x) for x in operands]
     if dst.dtype is not BOOL:
-        blank(vectors, dst)
+        inside = any(isinstance(x, Tile) and x.ref.buffer is dst.ref.buffer for x in numbers)
+        if not inside:  # else the padding is that of an operand
+            blank(vectors, dst)
         scalar_unit.compute(frame, op, numbers, dst)
         return
     truth = frame.tile("truth", dst.axes, I32)
