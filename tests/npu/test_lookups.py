@@ -22,14 +22,28 @@ kernel sum_pages(k: f16[C, P, D], table: i32[L], used: i32) -> (y: f32[D]):
     for j in min(used, L * P) by BJ:
         acc += sum(f32(k[table[j // P], j % P, d else 0]) over j)
     y[d] = acc
+
+# `a` serves a lookup, a mask and a store: the vector unit has it, and divides for all of them.
+kernel quotients(x: f32[N, 8], t: i32[M], p: i32) -> (y: f32[M, 8], z: i32[M]):
+    where p != 0
+    grid i in M by BM
+    span d in 8
+    a = (t[i] * 5 - 11) // p
+    z[i] = a
+    y[i, d] = where(a > 2, x[i * 7 // p, d else 5], x[max(a, 0) % N, d else 7])
 """
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Kernel:
+def module(tmp_path_factory: pytest.TempPathFactory) -> tiledsl.Module:
     file: Path = tmp_path_factory.mktemp("lookups") / "lookups.tile"
     file.write_text(SOURCE, encoding="utf-8")
-    return tiledsl.load(file)["sum_pages"]
+    return tiledsl.load(file)
+
+
+@pytest.fixture(scope="module")
+def kernel(module: tiledsl.Module) -> tiledsl.Kernel:
+    return module["sum_pages"]
 
 
 def lanes(kernel: tiledsl.Kernel) -> Iterator[npu.For]:
@@ -65,3 +79,20 @@ def test_pages_are_summed(kernel: tiledsl.Kernel, device: str) -> None:
     result = kernel.run(given, device=device, hazards=device == "sim")
     rows = np.concatenate([k[7], k[2], k[8], 0 * k[0], k[0]]).astype(np.float32)
     np.testing.assert_allclose(result.outputs["y"], rows.sum(0), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("device", ["sim", "ascend-host"])
+@pytest.mark.parametrize("p", [1, 3, -3])
+def test_a_quotient_may_serve_a_lookup_and_a_mask(
+    module: tiledsl.Module, device: str, p: int
+) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((9, 8)).astype(np.float32)
+    t = draw.integers(-9, 9, 40, dtype=np.int32)
+    outputs = module["quotients"].run({"x": x, "t": t, "p": p}, device=device).outputs
+    a, at = (t * 5 - 11) // p, np.arange(40) * 7 // p
+    inside = (at >= 0) & (at < 9)
+    near = np.where(inside[:, None], x[np.where(inside, at, 0)], np.float32(5))
+    np.testing.assert_array_equal(outputs["z"], a)
+    far = x[np.maximum(a, 0) % 9]
+    np.testing.assert_array_equal(outputs["y"], np.where(a[:, None] > 2, near, far))

@@ -4,7 +4,7 @@ Before: ``%y = sigmoid(%x)``. After: ``%a = mul(%x, -1.0); %b = exp(%a); %c = ad
 %y = div(1.0, %c)``.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from tiledsl import ir
@@ -78,7 +78,21 @@ def _looked_up(body: tuple[ir.Stmt, ...]) -> set[ir.Value]:
                 shared += [x for x in ir.operands(source) if x in found]
             case _:
                 pass
+        if not shared:
+            shared = [v for v in found if not _stays_known(v, defined, found)]
     return found
+
+
+def _stays_known(
+    value: ir.Value, defined: Mapping[ir.Value, ir.Stmt], kept: Set[ir.Value]
+) -> bool:
+    """Whether the scalar unit can still compute ``value`` if all but ``kept`` is expanded."""
+    source = defined[value]
+    if isinstance(source, ir.Compute) and _composite(source) and value not in kept:
+        return False
+    return all(
+        _stays_known(x, defined, kept) for x in ir.operands(source) if isinstance(x, ir.Value)
+    )
 
 
 def _composite(statement: ir.Compute) -> bool:
