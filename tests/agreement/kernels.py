@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tests.agreement.batches import BATCHES
 from tests.agreement.dice import Dice
 from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
@@ -345,6 +346,7 @@ KINDS: dict[str, Callable[[Dice], Sample]] = {
     "loops": loops,
     "products": products,
     "chains": chains,
+    **BATCHES,
     **DOMAINS,
     **LOOKUPS,
     **PROGRAMS,

@@ -14,7 +14,7 @@ from tests.agreement.kernels import KINDS
 SHARES = {
     "elementwise": 0.18, "loops": 0.15, "products": 0.15, "chains": 0.1, "lookups": 0.06,
     "slices": 0.1, "windows": 0.06, "updates": 0.04, "thin": 0.05, "orders": 0.05,
-    "programs": 0.08,
+    "programs": 0.08, "batches": 0.05,
 }  # fmt: skip
 QUICK, SLOW = 200, 2000
 MOST_LIMITED = 0.2  # launches that meet a known limit of a target
