@@ -120,6 +120,15 @@ def converted_into(src: DType, dst: DType, mode: str, x: Array, out: Array) -> N
     out[...] = converted(x, src, dst, mode)
 
 
+def cut_into(src: DType, dst: DType, x: Array, out: Array) -> None:
+    """Convert floats to integers that have room for them, towards 0."""
+    least = x.min(initial=0)
+    if least == least:  # no NaN
+        np.copyto(out, x, casting="unsafe")
+    else:
+        out[...] = converted(x, src, dst, "trunc")
+
+
 def converted(x: Array, src: DType, dst: DType, mode: str) -> Array:
     """Return elements in another type; ``x`` may be f16 kept as f32."""
     x = widen(x) if x.dtype == np.float16 else x

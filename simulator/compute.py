@@ -19,9 +19,16 @@ from tiledsl.simulator.lanes import Lanes, round_up, typed, windows
 from tiledsl.simulator.places import Area, GlobalArea, Place, Spot, Value, View, same
 from tiledsl.types import DType
 
+Undo = list[tuple[Array, Array]]  # parts of tensors, and what was there
+
 
 class VectorCore(Core):
-    """A core whose buffers hold the values of ``program``, a vector of program numbers."""
+    """A core whose buffers hold the values of ``program``, a vector of program numbers.
+
+    What it overwrites in tensors goes to ``undo``, if that is given.
+    """
+
+    undo: Undo | None = None
 
     def __init__(
         self, launch: Launch, program: Array, lanes: Lanes, workspaces: Mapping[str, GlobalArea],
@@ -116,6 +123,7 @@ class VectorCore(Core):
         strides = (*(same(s) for s in dst_strides), 1)
         overlaps = any(abs(s) < width and n > 1 for n, s in zip(sizes, strides[:-1], strict=False))
         for lanes, into in windows(dst, src.dtype, self.count, sizes, strides, bool(atomic)):
+            self._remember(into)
             if not atomic:
                 into[...] = source[lanes]
             elif not overlaps:
@@ -124,6 +132,10 @@ class VectorCore(Core):
                 for at in np.ndindex(*sizes[:-1]):
                     here = (slice(None), *at)
                     arithmetic.BINARY[atomic](into[here], source[lanes][here], out=into[here])
+
+    def _remember(self, there: Array) -> None:
+        if self.undo is not None:
+            self.undo.append((there, there.copy()))
 
     # ---- element by element ---------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ from tiledsl.simulator.meeting import Meeting
 from tiledsl.simulator.order import Event, Order
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.values import Runnable, classes, load
-from tiledsl.simulator.walk import reads_scalars
 from tiledsl.simulator.watch import Finding, Watcher
 
 _CLASSES = 6
@@ -100,7 +99,7 @@ def _watch(
     findings: list[Finding] = []
     every_trip = every_trip or runnable.program.mixed
     make: Callable[..., Watcher] = Watcher
-    if reads_scalars(runnable.program):
+    if runnable.reads_scalars:
         launch = copy_of(launch)
         make = partial(Follower, spaces_of(launch))
     cores = [

@@ -19,13 +19,17 @@ _LAUNCHES = 32  # of one program that are remembered
 _STEPS = 40_000  # of all classes of a launch, up to which their tapes are kept
 _INDEX_BYTES = 1 << 16  # of tensors that sizes depend on, up to which they are compared
 
+# Elements in NumPy's buffers. With larger ones it copies what is broadcast over long rows, which
+# makes a row take three times as long.
+_BUFFER = 1024
+
 # A chip by identity, the number of cores, and the tensors that L2 does not keep.
 Question = tuple[int, int | None, frozenset[str]]
 
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """The classes of a launch, what it takes on each chip, and whether its order was checked.
+    """The classes of a launch, what it takes on each chip, whether it was checked for hazards.
 
     ``tapes`` compute its values; ``untaped`` says that there are none. Of the tensors in
     ``written`` they write every element.
@@ -36,7 +40,7 @@ class Known:
     untaped: bool = False
     written: frozenset[str] = frozenset()
     counts: "dict[Question, Simulation]" = field(default_factory=dict)
-    ordered: bool = False
+    checked: bool = False
 
 
 def known_of(runnable: Runnable, launch: Launch) -> Known:
@@ -71,7 +75,11 @@ def compute(runnable: Runnable, launch: Launch, known: Known) -> None:
         run_values(runnable, launch, known.groups)
         return
     with np.errstate(all="ignore"):
-        perform(known.tapes, launch)
+        before = np.setbufsize(_BUFFER)
+        try:
+            perform(known.tapes, launch)
+        finally:
+            np.setbufsize(before)
 
 
 def _record(runnable: Runnable, launch: Launch, known: Known) -> None:

@@ -192,6 +192,7 @@ class CubeCore(VectorCore):
             dense = found.transpose(0, 2, 1, 3).reshape(self.count, m, blocks * 16)[:, :, :n]
         dense = dense.astype(dtype.numpy, copy=False)
         for lanes, into in windows(dst, dtype, self.count, (m, n), (same(dst_stride), 1), False):
+            self._remember(into)
             into[...] = dense[lanes]
 
     def drain(

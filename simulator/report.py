@@ -21,7 +21,6 @@ from tiledsl.simulator.meeting import marks_of, unwritten
 from tiledsl.simulator.places import Number
 from tiledsl.simulator.timing import Timing, measure
 from tiledsl.simulator.values import load, run_values
-from tiledsl.simulator.walk import reads_scalars
 
 _LINES = 5  # of the .tile file that a report names
 
@@ -120,11 +119,9 @@ def simulate(
     runnable = load(program)
     known = known_of(runnable, launch)
     groups = known.groups
-    if hazards and not known.ordered:
-        found = check_launch(runnable, launch)
-        if found:
-            raise HazardError(found)
-        known.ordered = not reads_scalars(program)
+    hazards = hazards and not known.checked
+    if hazards and (found := check_launch(runnable, launch)):
+        raise HazardError(found)
     question = id(chip), cores, bypass  # the answer keeps the chip, so that no other has its id
     result = known.counts.get(question)
     if result is None:
@@ -138,10 +135,11 @@ def simulate(
     else:
         run_values(runnable, launch, groups, marks)
         found = [meeting_hazard(program, meeting) for meeting in marks.found.values()]
-        if not reads_scalars(program):  # where data decides, its author says what is left out
+        if not runnable.reads_scalars:  # where data decides, its author says what is left out
             found += [unwritten_hazard(program, *where) for where in unwritten(launch, marks)]
         if found:
             raise HazardError(found)
+        known.checked = not runnable.reads_scalars
     for name, array in arrays.items():
         if flat[name] is not array and array.flags.writeable:
             array[...] = flat[name].reshape(array.shape)

@@ -15,6 +15,7 @@ from tiledsl.backends.numpy import emit
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
 from tiledsl.scalar import Element
+from tiledsl.simulator.compute import Undo
 from tiledsl.simulator.core import CUBE, Crossing, Launch, prepare, run_together
 from tiledsl.simulator.lanes import POISON, Lanes, OutOfPlaceError
 from tiledsl.simulator.matrix import CubeCore
@@ -34,8 +35,8 @@ Function = Callable[[Any], Iterator[None] | None]
 class Runnable:
     """A program as a module of some text, and the function and index of each of a block's cores.
 
-    ``indexed`` are the tensors whose elements are in scalars; ``launches`` is what
-    `tiledsl.simulator.known` keeps.
+    ``indexed`` are the tensors whose elements are in scalars; ``reads_scalars`` tells that numbers
+    come out of tiles. ``launches`` is what `tiledsl.simulator.known` keeps.
     """
 
     program: Program
@@ -44,6 +45,7 @@ class Runnable:
     functions: tuple[Function, ...]
     indices: tuple[int, ...]
     indexed: tuple[str, ...]
+    reads_scalars: bool
     launches: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
 
@@ -71,7 +73,7 @@ def run_values(
             for group in groups:
                 for first in range(0, len(group), many):
                     chunk = group[first : first + many]
-                    lanes = _run_chunk(runnable, launch, chunk, lanes, make)
+                    lanes = _run_parts(runnable, launch, chunk, lanes, make)
     except (OutOfPlaceError, NotUniformError) as fault:
         text = f"{_line_of(fault, runnable)}: {fault}"
         if isinstance(fault, NotUniformError):
@@ -82,15 +84,13 @@ def run_values(
 def classes(runnable: Runnable, launch: Launch) -> list[Array]:
     """Return the numbers of the programs that can run together, for each class.
 
-    Where the program cannot tell, all run at once, without any work, until they part; those whose
-    ways rest on numbers out of tiles run one by one.
+    Where the program cannot tell, all run at once, without any work, until they part. Those whose
+    ways rest on numbers out of tiles may part later, when these are known.
     """
     total = count_programs(runnable, launch)
     numbers = np.arange(total, dtype=np.int64)
-    if runnable.program.uniform is None and not reads_scalars(runnable.program) and total:
+    if runnable.program.uniform is None and total:
         return together(runnable.functions, runnable.indices, launch, numbers)
-    if runnable.program.uniform is None:
-        return [numbers[i : i + 1] for i in range(total)]
     columns = []
     for name, index in zip(_core_names(runnable.program), runnable.indices, strict=True):
         asker = _Asker(launch, numbers, index)
@@ -120,7 +120,8 @@ def _load(kept: "_ById") -> Runnable:
     functions = tuple(getattr(module, n) for n in names)
     indices = (CUBE, 0, 1) if program.mixed else (0,)
     indexed = tuple(sorted({e.tensor.name for e in _elements(program)}))
-    return Runnable(program, module, text, functions, indices, indexed)
+    reads = reads_scalars(program)
+    return Runnable(program, module, text, functions, indices, indexed, reads)
 
 
 def _elements(part: object) -> Iterator[Element]:
@@ -176,9 +177,30 @@ class _Asker(CubeCore):
         super().__init__(launch, program, Lanes(0), {}, index=index, crossing=Crossing())
 
 
-def _run_chunk(
+def _run_parts(
     runnable: Runnable, launch: Launch, numbers: Array, kept: list[Lanes] | None,
     make: Callable[..., CubeCore],
+) -> list[Lanes] | None:  # fmt: skip
+    """Run some programs at once, and where numbers out of tiles part them, each part anew."""
+    if not runnable.reads_scalars:
+        return _run_chunk(runnable, launch, numbers, kept, make)
+    undo: Undo = []
+    try:
+        return _run_chunk(runnable, launch, numbers, kept, make, undo)
+    except NotUniformError as parting:
+        _, ways = np.unique(np.broadcast_to(parting.values, numbers.shape), return_inverse=True)
+    for there, before in reversed(undo):
+        there[...] = before
+    if not ways.any():  # NaN, which is not even the same as itself
+        ways = np.arange(len(numbers))
+    for way in range(int(ways.max()) + 1):
+        kept = _run_parts(runnable, launch, numbers[ways == way], kept, make)
+    return kept
+
+
+def _run_chunk(
+    runnable: Runnable, launch: Launch, numbers: Array, kept: list[Lanes] | None,
+    make: Callable[..., CubeCore], undo: Undo | None = None,
 ) -> list[Lanes]:  # fmt: skip
     """Run some programs at once; return their memories for the next chunk."""
     count, crossing = len(numbers), Crossing()
@@ -199,6 +221,8 @@ def _run_chunk(
         make(launch, numbers, own, spaces, index=index, crossing=crossing)
         for own, index in zip(lanes, runnable.indices, strict=True)
     ]
+    for core in cores:
+        core.undo = undo
     run_together(runnable.functions, cores)
     return lanes
 

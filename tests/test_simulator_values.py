@@ -137,6 +137,34 @@ def test_trip_counts_that_are_data(uniform: tuple[str, ...] | None) -> None:
         np.testing.assert_allclose(value, want, rtol=1e-5)
 
 
+def test_programs_part_where_a_number_out_of_a_tile_decides() -> None:
+    bench = Bench()
+    x, y = bench.tensor("x", I32, G), bench.tensor("y", F32, mul(G, 8), role="inout")
+    t, u = bench.buffer("t", 8, I32), bench.buffer("u", 8, F32)
+    there, eight = npu.Global(y, mul(PROGRAM, 8)), integer(8)
+
+    def plus(number: float) -> list[npu.Step]:
+        return [
+            npu.CopyIn(u, there, (), (), (), eight),
+            npu.WithScalar("add", u, u, Literal(number, F32), eight),
+            npu.CopyOut(there, u, (), (), (), eight),
+        ]
+
+    body = [
+        npu.CopyIn(t, npu.Global(x, PROGRAM), (), (), (), ONE), npu.ReadScalar("n", t),
+        *plus(1.0), npu.For("at", ZERO, Local("n"), ONE, tuple(plus(10.0))),
+    ]  # fmt: skip
+    program = bench.program([persistent(G, body)], ["G"], programs=G, uniform=None)
+    counts = np.array([2, 0, 5, 2, 2, 0, 1], np.int32)
+    start = _floats(7, 8)
+    got = start.reshape(-1).copy()
+    run(program, {"x": counts, "y": got}, {"G": 7}, {})
+    want = start + 1
+    for turn in range(5):
+        want[counts > turn] += 10
+    np.testing.assert_array_equal(got.reshape(7, 8), want)
+
+
 def test_an_element_outside_has_the_default() -> None:
     bench = Bench()
     x, y = bench.tensor("x", I32, N), bench.tensor("y", I32, G, role="out")

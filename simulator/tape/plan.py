@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from tiledsl.simulator import arithmetic
 from tiledsl.simulator.core import Crossing, Launch, run_together
 from tiledsl.simulator.tape.board import Board
 from tiledsl.simulator.tape.cube import CubeRecorder
-from tiledsl.simulator.tape.storage import Operand, Piece, Ref, Root, Split, Step, joined
+from tiledsl.simulator.tape.storage import Operand, Ref, Root, Split, Step, moved
 
 Function = Callable[[Any], Iterator[None] | None]
-_ARENA = 3 << 19  # bytes of scratch of the programs that run at once: what a cache holds
+_ARENA = 1 << 21  # bytes of scratch of the programs that run at once, at most
+_CALL = 1 << 18  # bytes that a call writes, about: few calls, and a cache holds what they work on
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +57,7 @@ def record(
     fixed = {t.name for t in launch.program.tensors if t.role in ("in", "table")}
     steps = _late(_needed(board.steps), fixed)
     _store_in_place(steps, {t.name for t in launch.program.tensors if t.role == "out"})
+    steps = _soon(steps)
     size, places = _arena(steps)
     return Tape(len(group), steps, size, places, _chunks(steps, len(group), size))
 
@@ -131,6 +134,25 @@ def _store_in_place(steps: list[Step], outputs: set[str]) -> None:
             del steps[at]
 
 
+def _soon(steps: Sequence[Step]) -> list[Step]:
+    """Put what goes to a tensor that is never read to where it is known: so scratch ends sooner."""
+    read = {root.tensor for step in steps for root in _roots(step) if root.tensor}
+    written: dict[Root, int] = {}  # the last step that writes each root
+    stored: dict[str, list[tuple[int, Ref]]] = {}
+    keys: list[tuple[int, int]] = []
+    for at, step in enumerate(steps):
+        name, before = step.out.root.tensor, at
+        if name and name not in read:
+            met = [i for i, ref in stored.get(name, ()) if _may_meet(ref, step.out)]
+            before = max([written.get(root, -1) for root in _roots(step)] + met, default=-1)
+        keys.append((before, at))
+        if name:
+            stored.setdefault(name, []).append((at, step.out))
+        else:
+            written[step.out.root] = at
+    return [steps[at] for _, at in sorted(keys)]
+
+
 def _place(ref: Ref) -> Root | str:
     """Return what of all places is written."""
     return ref.root.tensor or ref.root
@@ -154,11 +176,7 @@ def _may_meet(one: Ref, other: Ref) -> bool:
 
 def _moved(root: Root, source: Ref, target: Ref, steps: list[Step], store: Step) -> bool:
     """Let all that use ``root`` use ``target`` in its place; tell whether they can."""
-    item = target.dtype.itemsize
-    dims = [
-        (n, s, to) for (n, s), (_, to) in zip(source.dims, target.dims, strict=True)
-    ]
-    piece = Piece(0, root.size, joined(dims, item), item, target.root, target.offset)
+    piece = moved(source, target)
 
     def there(ref: Ref) -> Ref | None:
         found = piece.find(ref.offset, ref.dims, ref.dtype.itemsize, ref.dtype)
@@ -176,10 +194,10 @@ def _moved(root: Root, source: Ref, target: Ref, steps: list[Step], store: Step)
         sources: list[Operand] = []
         for operand in step.sources:
             if isinstance(operand, Ref) and operand.root is root:
-                moved = there(operand)
-                if moved is None:
+                other = there(operand)
+                if other is None:
                     return False
-                sources.append(moved)
+                sources.append(other)
             else:
                 sources.append(operand)
         changes.append((step, out, sources))
@@ -263,7 +281,10 @@ def _give(free: list[tuple[int, int]], place: int, size: int) -> None:
 
 def _chunks(steps: Sequence[Step], count: int, size: int) -> list[tuple[int, int]]:
     """Return which programs run at once: few enough, and at equal distances in every tensor."""
-    many = count if len(steps) == 1 else max(1, min(count, _ARENA // max(1, size)))
+    large = max((_bytes(step.out) for step in steps), default=1)
+    many = count
+    if len(steps) > 1:
+        many = max(1, min(count, _CALL // max(1, large), _ARENA // max(1, size)))
     breaks: set[int] = {0, count}
     seen: set[Root] = set()
     for step in steps:
@@ -276,6 +297,10 @@ def _chunks(steps: Sequence[Step], count: int, size: int) -> list[tuple[int, int
     for first, end in pairwise(ends):
         found += [(at, min(at + many, end)) for at in range(first, end, many)]
     return found
+
+
+def _bytes(ref: Ref) -> int:
+    return ref.dtype.itemsize * prod(n for n, _ in ref.dims)
 
 
 def _breaks(starts: Array) -> list[int]:

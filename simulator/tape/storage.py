@@ -169,6 +169,13 @@ def joined(dims: Sequence[tuple[int, int, int]], item: int) -> tuple[tuple[int, 
     return tuple(found) or ((1, item, item),)
 
 
+def moved(there: Ref, here: Ref) -> Piece:
+    """Return what stands in all of a dense root: what is elsewhere, in the same order."""
+    item = there.dtype.itemsize
+    dims = [(n, s, to) for (n, s), (_, to) in zip(there.dims, here.dims, strict=True)]
+    return Piece(0, there.root.size, joined(dims, item), item, here.root, here.offset)
+
+
 def packed(shape: Sequence[int], size: int) -> Dims:
     """Return counts with the strides of elements that follow each other."""
     found: list[tuple[int, int]] = []

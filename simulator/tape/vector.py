@@ -171,8 +171,15 @@ class VectorRecorder(Recorder):
             if isinstance(found, Ref):
                 self._write((dst, dims), found)
                 return
-        function = partial(arithmetic.converted_into, src.dtype, dst.dtype, mode)
-        root = self._each(function, into, [source])
+        function: Callable[..., Any] = partial(
+            arithmetic.converted_into, src.dtype, dst.dtype, mode
+        )
+        (found,), dims = self._operands([source], into[1])
+        low, high = dst.dtype.limits if dst.dtype.is_integer else (np.inf, -np.inf)
+        fits = isinstance(found, Ref) and low <= found.root.low and found.root.high <= high
+        if isinstance(found, Ref) and fits and (found.root.whole or mode == "trunc"):
+            function = partial(arithmetic.cut_into, src.dtype, dst.dtype)
+        root = self._each(function, (dst, dims), [found])
         root.whole = not src.dtype.is_float and dst.dtype is DType.F32
 
     def _logic(
