@@ -1,6 +1,7 @@
 """What instructions compute, on arrays: shared by all that run them."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -122,11 +123,16 @@ def converted_into(src: DType, dst: DType, mode: str, x: Array, out: Array) -> N
 
 def cut_into(src: DType, dst: DType, x: Array, out: Array) -> None:
     """Convert floats to integers that have room for them, towards 0."""
-    least = x.min(initial=0)
-    if least == least:  # no NaN
+    if _nan_is_zero(x.dtype, out.dtype) or not np.isnan(x.min(initial=0)):
         np.copyto(out, x, casting="unsafe")
     else:
         out[...] = converted(x, src, dst, "trunc")
+
+
+@cache
+def _nan_is_zero(src: np.dtype[Any], dst: np.dtype[Any]) -> bool:
+    """Whether this processor makes 0 of NaN, as `convert` does: C leaves it open."""
+    return not any(np.full(n, np.nan, src).astype(dst).any() for n in (1, 7, 1000))
 
 
 def converted(x: Array, src: DType, dst: DType, mode: str) -> Array:

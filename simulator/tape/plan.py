@@ -121,6 +121,7 @@ def _store_in_place(steps: list[Step], outputs: set[str]) -> None:
             continue
         made = makers[source.root]
         open_ = not name or (name in outputs and name not in read and _apart(target))
+        open_ = open_ and source.dtype == target.dtype
         if not open_ or len(made) != 1 or not source.dense or not made[0].out.dense:
             continue
         if any(other is not target and _may_meet(other, target) for other in stores[place]):
@@ -148,8 +149,7 @@ def _soon(steps: Sequence[Step]) -> list[Step]:
         keys.append((before, at))
         if name:
             stored.setdefault(name, []).append((at, step.out))
-        else:
-            written[step.out.root] = at
+        written[step.out.root] = at
     return [steps[at] for _, at in sorted(keys)]
 
 
