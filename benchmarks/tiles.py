@@ -167,10 +167,10 @@ def main(arguments: Sequence[str]) -> int:
         row = measured(line, given.jobs, given.limit)
         rows.append(row)
         print(text(row), flush=True)
+        if given.output:
+            given.output.write_text(page(rows, given.limit), encoding="utf-8")
     for word, mean in means(rows):
         print(f"geometric mean, {word}: {mean:.3f}")
-    if given.output:
-        given.output.write_text(page(rows, given.limit), encoding="utf-8")
     return 0
 
 

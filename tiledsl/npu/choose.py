@@ -91,7 +91,8 @@ def _at_depth(shape: Shape, plan: Plan, parts: Mapping[str, str], depth: int) ->
         if overflow is None:
             return _growing(shape, replace(plan, tiles=sizes), fixed, depth)
         needed = overflow.needed / chip.capacity[overflow.memory.value] / prod(sizes.values())
-    sizes = {**{name: _first(shape, part) for name, part in parts.items()}, **fixed}
+    sizes = {**{name: _first(shape, part) for name, part in parts.items()}, **_several(shape)}
+    sizes |= fixed
     while True:
         overflow = overflow_of(shape, replace(plan, tiles=sizes), depth)
         if overflow is None:
@@ -112,6 +113,22 @@ def _first(shape: Shape, part: str) -> int:
     """Return the size that is tried first: the depth of a product is so many bytes."""
     narrow = min((p.a.type.dtype.size for p in shape.marks.products), default=1)
     return FIRST[part] // narrow if part == "k" else FIRST[part]
+
+
+def _several(shape: Shape) -> dict[str, int]:
+    """Return the sizes of sides of products that several ranges make up: most is the innermost's.
+
+    That is the last in the order of the tiles; the one before it has two positions.
+    """
+    found: dict[str, int] = {}
+    for product in shape.marks.products:
+        for operand, part in ((product.a, "m"), (product.b, "n")):
+            axes = [a for a in operand.type.axes if a not in product.axes and _name(a)]
+            if len(axes) > 1:
+                *outer, second, last = sorted(axes, key=shape.rank.__getitem__)
+                found |= {_name(axis): 1 for axis in outer}
+                found |= {_name(second): 2, _name(last): FIRST[part] // 2}
+    return found
 
 
 def _in_turns(shape: Shape) -> bool:
