@@ -93,6 +93,21 @@ def test_schedules_of_a_gpu_do_not_change_results(schedule: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("gemm", "cores 2; bypass b; pipeline k depth 3; split k over l0 by 16"),
+        ("flash_attention", "skew j by 3; swizzle h, i by 2; cores 1"),
+    ],
+)
+def test_what_is_emitted_does_not_change_results(name: str, schedule: str) -> None:
+    found, expected = _outputs(name, schedule, "ascend-host"), _outputs(name, "")
+    for output, value in expected.items():
+        np.testing.assert_allclose(
+            found[output].astype(np.float64), value.astype(np.float64), rtol=2e-3, atol=2e-3
+        )
+
+
 def _program(name: str, schedule: str, tiles: dict[str, int]) -> npu.Program:
     kernel = _kernel(name, schedule)
     with warnings.catch_warnings():
@@ -118,6 +133,14 @@ def test_a_step_through_l0() -> None:
     assert [s.step for s in inner] == [integer(32)]
 
 
+def test_what_a_launch_is_told_is_in_the_files() -> None:
+    files = _kernel("gemm", "cores 6; bypass b").build("ascend910b3")
+    host, device = files["gemm_host.cpp"], files["gemm.cpp"]
+    assert "CoreCount() < 6 ? CoreCount() : 6" in host
+    assert "b.SetL2CacheHint(CacheMode::CACHE_MODE_DISABLE);" in device
+    assert "a.SetL2CacheHint" not in device
+
+
 def test_a_sum_outside_l0c() -> None:
     inside, outside = (
         _program("gemm", schedule, {"BM": 64, "BN": 64, "BK": 64})
@@ -136,6 +159,7 @@ def test_a_sum_outside_l0c() -> None:
         ("ascend910b3", "warps 8", "`warps` has no effect on ascend910b3"),
         ("ascend910b3", "unroll k", "`unroll k` has no effect on ascend910b3"),
         ("ascend910b3", "skew k by 2", "`skew k` has no effect on ascend910b3: no tile goes"),
+        ("ascend310p", "bypass a", "`bypass a` has no effect on ascend310p"),
         ("ascend310p", "skew k by 2", "one core has both the cube and the vector unit"),
         ("ascend910b3", "swizzle n, m by 2", "only the last two grid ranges are, `m, n`"),
         ("cuda.sm80", "skew k by 2", "`skew k` has no effect on cuda.sm80"),

@@ -60,6 +60,7 @@ class TensorWords:
     elements: str
     note: str
     values: tuple[str, ...] = ()
+    uncached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class KernelWords:
     programs: str
     block_bytes: int
     core_count: str
+    most_blocks: int
     cores: tuple[CoreWords, ...]
     mixed: bool
 
@@ -204,6 +206,7 @@ class _View:
             programs=host.wide(program.programs) if known else "",
             block_bytes=_up(sum(_area_bytes(w) for w in program.workspaces), WORKSPACE_ALIGNMENT),
             core_count="GetCoreNumAiv" if kinds == {Core.VECTOR} else "GetCoreNumAic",
+            most_blocks=program.most_blocks,
             cores=tuple(self.core(core) for core in program.cores),
             mixed=program.mixed,
         )
@@ -220,7 +223,10 @@ class _View:
         elements = Scalars(self.names, frozenset(), {}).wide(product(tensor.shape))
         note = plain(f"{tensor.role} {tensor.dtype}[{shape}]")
         address = self.names.of("address", f"{tensor.name}_address")
-        return TensorWords(name, address, STORED[tensor.dtype], elements, note, values)
+        unified = any(core.core is Core.UNIFIED for core in self.program.cores)
+        uncached = tensor.name in self.program.uncached and not unified
+        kind = STORED[tensor.dtype]
+        return TensorWords(name, address, kind, elements, note, values, uncached)
 
     def core(self, core: npu.CoreProgram) -> CoreWords:
         scalars = Scalars(self.names, natural_names(core.body), self.derived)

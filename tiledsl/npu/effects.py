@@ -47,6 +47,8 @@ def _reason(line: tree.Directive, plan: Plan, shape: Shape, program: npu.Program
             return "a loop costs the scalar unit next to nothing: it is ahead of the queues"
         case "warps":
             return "it has no warps"
+        case "bypass":
+            return "" if shape.chip.separate else "its L2 takes no such hint"
         case "split" if line.step is not None:
             depths = {a.name for s in every if isinstance(s, ir.Contract) for a in s.axes}
             return "" if depths & set(names) else "no product on the cube sums over it"

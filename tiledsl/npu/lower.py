@@ -89,6 +89,7 @@ def _program(cores: list[Core]) -> npu.Program:
         programs=cores[0].programs, cores=tuple(programs),
         workspaces=tuple(c.place for c in shared.channels.values()),
         uniform=tuple(shared.uniform) if shared.uniform is not None else None,
+        most_blocks=shared.plan.cores or 0, uncached=tuple(sorted(shared.plan.bypass)),
         doc=kernel.doc, span=kernel.span,
     )  # fmt: skip
 

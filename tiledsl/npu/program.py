@@ -524,7 +524,8 @@ class Program:
     block is one cube core with two vector cores; else a block is one core. ``uniform`` are scalars
     over ``program`` and the arguments (written with `Local`s that the persistent loop's
     body defines at its top) such that programs with equal values take equal sizes and trip counts:
-    the simulator runs them together. It is ``None`` where data decides.
+    the simulator runs them together. It is ``None`` where data decides. ``most_blocks`` limits the
+    blocks of a launch, if not 0; L2 does not keep what is read or written of ``uncached`` tensors.
     """
 
     name: str
@@ -536,6 +537,8 @@ class Program:
     cores: tuple[CoreProgram, ...]
     workspaces: tuple[Workspace, ...] = ()
     uniform: tuple[str, ...] | None = ()
+    most_blocks: int = 0
+    uncached: tuple[str, ...] = ()
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 

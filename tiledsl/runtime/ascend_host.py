@@ -104,6 +104,7 @@ def _blocks(
     scalars: Mapping[str, Number],
     cores: int,
 ) -> int:
+    cores = min(cores, program.most_blocks or cores)
     if any(isinstance(part, Element) for part in walk(program.programs)):
         return cores
     try:

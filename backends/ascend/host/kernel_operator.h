@@ -99,6 +99,7 @@ public:
     model::Place place;
 };
 
+enum class CacheMode { CACHE_MODE_DISABLE, CACHE_MODE_NORMAL };
 enum class CacheLine { SINGLE_CACHE_LINE, ENTIRE_DATA_CACHE };
 
 template <typename T> class GlobalTensor {
@@ -106,6 +107,7 @@ public:
     void SetGlobalBuffer(T *address, uint64_t size) {
         place = {reinterpret_cast<uint8_t *>(address), int64_t(size * sizeof(T)), 0};
     }
+    void SetL2CacheHint(CacheMode) {}  // it moves time only
     GlobalTensor operator[](uint64_t offset) const {
         GlobalTensor moved = *this;
         moved.place.at += int64_t(offset) * int64_t(sizeof(T));
