@@ -93,6 +93,14 @@ def test_left_out_without_debug(
     np.testing.assert_array_equal(done.outputs["y"], given(0.0)["x"])
 
 
+def test_in_numpy_assertions_hold_too(path: Path) -> None:
+    kernel = tiledsl.load(path)["told"]
+    with pytest.raises(AssertionFailedError, match=r"told\.tile:13: assertion failed: too 50%"):
+        kernel.run(given(0.25), device="numpy")
+    done = kernel.run(given(0.25), device="numpy", debug=False)
+    np.testing.assert_array_equal(done.outputs["y"], given(0.0)["x"])
+
+
 def test_built(path: Path, tmp_path: Path) -> None:
     for target, word in (("ascend910b3", "AscendC::printf("), ("cuda.sm80", "printf(")):
         for flags, there in ((["--debug"], True), ([], False)):

@@ -246,20 +246,21 @@ class Kernel:
         launch = prepare(graph, given, dims or {}, fill=isinstance(graph, OpGraph))
         _know_tiles(graph, tiles or {})
         runs: list[Run] = []
+        wanted = device in ("sim", NUMPY) if debug is None else debug
         for kernel, inner in steps(graph, launch):
+            plain = kernel if wanted else drop_debugging(kernel)
             if device == NUMPY:
                 inner.fill()
-                runs.append(run_in_numpy(kernel, inner))
+                runs.append(run_in_numpy(plain, inner))
                 continue
             try:
-                wanted = device == "sim" if debug is None else debug
                 compiled = self._compile(kernel, target, tiles or {}, wanted)
             except CompileError as error:
                 reason = refused(error)
                 if not fallback or reason is None:
                     raise
                 inner.fill()
-                runs.append(run_in_numpy(kernel, inner, reason))
+                runs.append(run_in_numpy(plain, inner, reason))
                 continue
             runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))
         launch.finish()

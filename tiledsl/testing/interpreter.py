@@ -16,6 +16,7 @@ from tiledsl import scalar as sc
 from tiledsl.ops import Op, bitcast, convert, philox, uniform, wrap
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.arrays import element_type
+from tiledsl.runtime.errors import AssertionFailedError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.types import DType
 
@@ -56,6 +57,7 @@ class _Machine:
             shape = [int(evaluate(size, {}, {}, {})) for size in table.shape]
             self.arrays[table.name] = values.reshape(shape)
         self.dims, self.scalars, self.tile, self.precise = dims, scalars, tile, precise
+        self.name = kernel.name
         self.extents: dict[ir.Axis, tuple[int, int]] = {}
         self.values: dict[ir.Value | ir.Var, Array] = {}
 
@@ -178,8 +180,10 @@ class _Machine:
                 self.run(then if self.operand(condition, ()).item() else orelse)
             case ir.Print():
                 pass
-            case ir.Assert(condition=condition, text=text):
-                assert np.all(self.operand(condition, ())), text
+            case ir.Assert(condition=condition):
+                ranges = condition.type.axes if isinstance(condition, ir.Value) else ()
+                if not np.all(self.operand(condition, ranges)):
+                    raise AssertionFailedError(f"{self.name}: {statement.message}")
             case _:
                 assert_never(statement)
 

@@ -9,6 +9,7 @@ from tiledsl.check import Module
 from tiledsl.diagnostics import CompileError
 from tiledsl.ir import Kernel, OpGraph, Tensor
 from tiledsl.ops.registry import Array
+from tiledsl.passes.debugging import drop_debugging
 from tiledsl.reference import evaluate_reference
 from tiledsl.runtime.errors import ArgumentError, DeviceError
 from tiledsl.runtime.kernel import Kernel as RuntimeKernel
@@ -152,11 +153,9 @@ def _reference(module: Module, inputs: Inputs) -> dict[str, Array]:
 
 def _interpreted(inputs: Inputs) -> dict[str, Array]:
     launch = _copied(inputs)
-    try:
-        for kernel, inner in steps(inputs.graph, launch):
-            interpret(kernel, inner.arrays, inner.dims, inner.scalars, precise=True)
-    except NotImplementedError:
-        return {}
+    for kernel, inner in steps(inputs.graph, launch):
+        silent = drop_debugging(kernel)  # it is the device that is to say what fails
+        interpret(silent, inner.arrays, inner.dims, inner.scalars, precise=True)
     return launch.outputs
 
 
