@@ -169,7 +169,7 @@ def figures(row: Row) -> Figures:
     """Measure one kernel."""
     kernel, inputs = kernels()[row.kernel], row.inputs()
     graph = kernel.instance(specialise(kernel.header, dict(inputs), {}))
-    program = kernel.compiled(graph, CHIP, row.tiles)[0].program
+    program = kernel.compiled(graph, CHIP, row.tiles, debug=True)[0].program  # as `run` does
     assert isinstance(program, Program)
     unclassed, chip = replace(program, uniform=None), load_chip(CHIP)
     run = partial(kernel.run, inputs, chip=CHIP, tiles=row.tiles)

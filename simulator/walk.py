@@ -48,6 +48,12 @@ class Walker:
         """Go on."""
         return iter(())
 
+    def print_line(self, line: Line, text: str, values: Sequence[Value]) -> None:
+        """Print nothing; what would be printed may differ."""
+
+    def require(self, line: Line, condition: Value, text: str) -> None:
+        """Do nothing."""
+
     def read_scalar(self, line: Line, src: Place) -> Value:
         """Return some number; a condition holds."""
         return int(src.dtype is DType.U8)

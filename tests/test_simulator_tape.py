@@ -115,6 +115,21 @@ def test_a_tensor_that_is_also_the_result_is_left_alone_until_it_was_read() -> N
     np.testing.assert_array_equal(x, want)
 
 
+def test_what_is_printed_is_printed_each_time(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "told.tile"
+    path.write_text(
+        "kernel f(x: f32[N]) -> (y: f32[N]):\n    grid i in N by BN\n"
+        '    print("from {}", start(i))\n    y[i] = x[i] + 1\n',
+        encoding="utf-8",
+    )
+    kernel = tiledsl.load(path)["f"]
+    for _ in range(3):
+        kernel.run([np.zeros(20, np.float32)], tiles={"BN": 8}, hazards=True)
+        assert sorted(capfd.readouterr().out.split()) == ["0", "16", "8", *["from"] * 3]
+
+
 @pytest.mark.parametrize("half", [False, True])
 @given(data=st.data())
 def test_pieces_find_what_stands_in_a_buffer(half: bool, data: st.DataObject) -> None:

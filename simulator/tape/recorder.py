@@ -70,6 +70,14 @@ class Recorder(Core):
     def receive(self, line: Line, event: int, queue: str, tokens: list[Any]) -> None:
         """Do nothing."""
 
+    def print_line(self, line: Line, text: str, values: Sequence[Value]) -> None:
+        """Give up: a tape only computes."""
+        raise UnplannedError("a line to be printed")
+
+    def require(self, line: Line, condition: Value, text: str) -> None:
+        """Give up."""
+        raise UnplannedError("an assertion")
+
     # ---- places ---------------------------------------------------------------------------------
 
     def _key(self, place: Place) -> Key:
