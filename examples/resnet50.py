@@ -371,9 +371,8 @@ def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
         pixels = x[0] if last else int(np.prod(x[2:]))
         outs, ins = given["w"].shape
         names = ("BM", "BN", "BK") if name == "pointwise_nhwc" else ("BI", "BO", "BC")
-        sides = product(
-            near(pixels, 64, 128, 256), near(outs, 32, 64, 128, 256), near(ins, 64, 256)
-        )
+        rows = {*near(pixels, 64, 128, 256), *shares(pixels)}
+        sides = product(sorted(rows), near(outs, 32, 64, 128, 256), near(ins, 64, 256))
         yield from (dict(zip(names, s, strict=True)) for s in sides if s[0] * s[1] <= 256 * 128)
     elif name.startswith("batch_norm"):
         wide, many = ("BC", "BI") if name.endswith("nhwc") else ("BS", "BC")
@@ -408,11 +407,17 @@ def _conv_tiles(
     outs, ins = given["w"].shape[2:]
     side = high // given["stride"]
     cols = near(side, 28, 56, 112)
-    sides = product((1, 2, 4, 7, 8), cols, near(outs, 32, 64, 128), near(ins, 64, 256))
+    sides = product((1, 2, 3, 4, 7, 8), cols, near(outs, 32, 64, 128), near(ins, 64, 256))
     for p, q, o, c in sides:
         fits = p * q <= 512 // (1 if last else 2) and p * q * o <= 256 * 128
         if p <= side and fits and min(28, side * side // 2) <= p * q:
             yield {"BP": p, "BQ": q, "BO": o, "BC": c}
+
+
+def shares(size: int) -> list[int]:
+    """Return the parts of a range that give each cube core as much: one, two or three of them."""
+    cores = load(CHIP).cube_cores
+    return [max(16, -(-size // (16 * cores * turns)) * 16) for turns in (1, 2, 3)]
 
 
 def near(size: int, *sizes: int) -> list[int]:
