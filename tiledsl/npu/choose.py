@@ -43,7 +43,8 @@ def choose_tiles(
     sides and the depth of a product) and halves the largest of those that matter to the memory that
     is full: the depth of products first, then what is more than enough, then anything. Where both
     kinds of cores work on a tile in turn, its sides are taken from a list, the largest first. Rings
-    have two slots, but for the latter, and where one slot gives several times more of too few rows.
+    have two slots, but for those of cores that hand tiles over, and where one slot gives several
+    times more of too few rows.
     Raises `CompileError` where even the smallest do not fit, with rings of one slot.
     """
     return choose_plan(kernel, chip, Plan(fixed, soft)).tiles
@@ -54,7 +55,9 @@ def choose_plan(kernel: ir.Kernel, chip: Chip, plan: Plan) -> Plan:
     shape = analyse(kernel, chip, plan.places)
     parts = _parts(shape)
     found: Plan | None = None
-    for depth in (1,) if _in_turns(shape) else (2, 1):
+    # Of cores that hand tiles over, the cube has two slots also where the vector cores have one.
+    both = chip.separate and shape.marks.cube and shape.marks.vector
+    for depth in (1,) if both else (2, 1):
         try:
             chosen = _at_depth(shape, plan, parts, depth)
         except _NoRoom as problem:
@@ -132,7 +135,7 @@ def _several(shape: Shape) -> dict[str, int]:
 
 
 def _in_turns(shape: Shape) -> bool:
-    """Return whether both kinds of cores work on one tile in turn: large tiles, not two of them."""
+    """Return whether both kinds of cores work on one tile in turn."""
     return shape.chip.separate and bool(shape.marks.to_cube) and bool(shape.marks.to_vector)
 
 
