@@ -84,8 +84,8 @@ quant:dequantize_rowwise T=f16 M=4096 N=4096
 quant:int8_matmul_scaled T=f16 M=2048 N=2048 K=2048
 quant:cast_f32_bf16 N=4194304
 quant:amp_unscale T=f32 N=4194304
-quant:mxfp4_matmul T=f16 M=256 N=256 K=512
-conv:conv1d T=f16 N=8 C=128 O=256 L=1024 R=3 stride=1 pad=1
+quant:mxfp4_matmul T=f16 M=64 N=64 K=128
+conv:conv1d T=f16 N=1 C=64 O=128 L=512 R=3 stride=1 pad=1
 conv:conv2d_nhwc T=f16 N=2 H=56 W=56 C=64 O=64 R=3 S=3 pad=1
 conv:conv_bn_relu T=f16 N=1 C=64 O=64 H=56 W=56
 conv:maxpool2d T=f16 N=2 C=64 H=112 W=112 k=3 stride=2 pad=1
@@ -120,8 +120,8 @@ optimizer:sgd_momentum T=f32 N=4194304
 optimizer:adamw N=4194304
 optimizer:axpy_inplace T=f32 N=4194304
 sparse:block_sparse_gemm T=f16 M=1024 N=1024 K=1024 GM=8 GN=8 GK=8
-sparse:csr_spmv M=4096 N=4096 Z=65536
-sparse:dense_to_coo M=256 N=1024
+sparse:csr_spmv M=1024 N=1024 Z=16384
+sparse:dense_to_coo M=64 N=256
 sparse:prune_2_4 T=f16 M=1024 N=1024
 """
 
