@@ -92,7 +92,7 @@ def _sum_rows(x: Array, out: Array) -> None:
     if whole <= _PIECE:
         np.einsum("abc->ab", x, out=out)
         return
-    pieces = x[:, :, :whole].reshape(*x.shape[:2], -1, _PIECE)
+    pieces = x[:, :, :whole].reshape(*x.shape[:2], whole // _PIECE, _PIECE)
     np.einsum("abc->ab", np.einsum("abcd->abc", pieces), out=out)
     if whole < x.shape[2]:
         np.add(out, np.einsum("abc->ab", x[:, :, whole:]), out=out)
