@@ -111,7 +111,8 @@ template <typename T> TDSL_FN int32_t Popcount(T x) {
 // ---- casts --------------------------------------------------------------------------------------
 
 // To an integer: floats truncate, and what does not fit saturates; NaN becomes 0.
-template <typename T> TDSL_FN T Saturate(int64_t x) {
+template <typename T, typename U> TDSL_FN T Saturate(U whole) {
+    const int64_t x = int64_t(whole);
     return x < Limits<T>::kLow ? T(Limits<T>::kLow) : x > Limits<T>::kHigh ? T(Limits<T>::kHigh) : T(x);
 }
 template <typename T> TDSL_FN T Saturate(float x) {
@@ -120,9 +121,6 @@ template <typename T> TDSL_FN T Saturate(float x) {
     if (x <= -9223372036854775807.0f) return T(Limits<T>::kLow);
     return Saturate<T>(int64_t(x));
 }
-template <typename T> TDSL_FN T Saturate(int32_t x) { return Saturate<T>(int64_t(x)); }
-template <typename T> TDSL_FN T Saturate(uint32_t x) { return Saturate<T>(int64_t(x)); }
-template <typename T> TDSL_FN T Saturate(bool x) { return T(x); }
 // Dropping high bits.
 template <typename T, typename U> TDSL_FN T Wrap(U x) { return T(uint64_t(int64_t(x))); }
 
