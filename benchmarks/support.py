@@ -62,19 +62,23 @@ def main(chosen: list[str]) -> None:
 def verdicts(
     module: Module, kernel: Kernel, entry: Entry, device: str, chip: str | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield each element type, and why it does not pass; nothing if it does."""
+    """Yield each element type, and why it does not pass; nothing if it does.
+
+    A case fails for the one of its types with which all fail, where there is one.
+    """
     options = runner.Options(device, chip)
+    ran: list[tuple[set[str], str]] = []
+    for plan in runner.tests_of(module):
+        for case in plan.cases if plan.name == entry.name else ():
+            outcome = runner.run_case(module, kernel, plan, case, options)
+            types = types_of(kernel, case) if kernel.generics else {"all"}
+            ran.append((types, reason(outcome.failure) if outcome.failure else ""))
+    never = set().union(*(t for t, _ in ran)) - set().union(*(t for t, text in ran if not text))
     for dtype in entry.dtypes if kernel.generics else ("all",):
-        cases = [
-            (plan, case)
-            for plan in runner.tests_of(module)
-            if plan.name == entry.name
-            for case in plan.cases
-            if not kernel.generics or dtype in types_of(kernel, case)
-        ]
-        assert cases, f"{entry.name} has no test with {dtype}"
-        outcomes = (runner.run_case(module, kernel, plan, case, options) for plan, case in cases)
-        yield dtype, next((reason(o.failure) for o in outcomes if o.failure), "")
+        mine = [(types, text) for types, text in ran if dtype in types]
+        assert mine, f"{entry.name} has no test with {dtype}"
+        told = (text for types, text in mine if text and (dtype in never or not types & never))
+        yield dtype, next(told, "")
 
 
 def types_of(kernel: Kernel, case: Case) -> set[str]:
