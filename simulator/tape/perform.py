@@ -73,35 +73,37 @@ def _play(tape: Tape, tensors: Mapping[str, Array], wide: Mapping[str, Array]) -
     bound: Bound = tape.bound
     moved: dict[int, Any] = {}
 
-    def ready(count: int) -> list[tuple[Callable[..., Any], list[Any], Any, list[Any]]]:
-        """Return the calls with what each chunk takes its parts of."""
+    def whole(what: Ref | Each) -> Any:
+        """Return what each chunk takes its part of."""
+        if id(what) not in moved:
+            moved[id(what)] = _moving(what, tape.count, tensors, wide)
+        return moved[id(what)]
+
+    def ready(count: int) -> list[Any]:
+        """Return the calls for so many programs, with what moves from chunk to chunk."""
         if count not in bound.calls:
             bound.calls[count] = [_call(tape, step, bound.arena, count) for step in tape.steps]
-        found = []
-        for function, sources, out, moving in bound.calls[count]:
-            parts = []
-            for at, what in moving:
-                if id(what) not in moved:
-                    moved[id(what)] = _moving(what, tape.count, tensors, wide)
-                parts.append((at, moved[id(what)]))
-            found.append((function, sources, out, parts))
-        return found
+        return [
+            (
+                function, sources, out, [(at, whole(what)) for at, what in moving if at >= 0],
+                next((whole(what) for at, what in moving if at < 0), None),
+            )
+            for function, sources, out, moving in bound.calls[count]
+        ]  # fmt: skip
 
-    calls, count = [], -1
+    calls: list[Any] = []
+    count = -1
     for first, last in tape.chunks:
         if last - first != count:
             count = last - first
             calls = ready(count)
         part = slice(first, last)
-        for function, sources, out, parts in calls:
+        for function, sources, out, parts, target in calls:
             if parts:
                 sources = sources.copy()
-                for at, whole in parts:
-                    if at < 0:
-                        out = whole[part]
-                    else:
-                        sources[at] = whole[part]
-            function(*sources, out=out)
+                for at, view in parts:
+                    sources[at] = view[part]
+            function(*sources, out=out if target is None else target[part])
 
 
 def _arena(size: int) -> Array:
