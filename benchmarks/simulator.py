@@ -45,7 +45,7 @@ NOTES = (
     "A first launch pays for counting cycles and for recording the calls. `int8` takes 3 to 4 ms,",
     "of which the arithmetic takes 2.5, going from chunk to chunk 0.5, and making the outputs 0.3;",
     "NumPy takes 5 to 9 ms for it, depending on whether its memory is there or has to be had from",
-    "the system: so that row is met on some runs, and missed by a tenth on others.",
+    "the system: its goal is missed where it is there.",
 )
 
 
