@@ -156,8 +156,10 @@ class Scalars:
                 return f"{sign}{self._at(args[0], _ATOM, wide)}", _UNARY, words[0][2]
             case "cast":
                 return self._cast(args[0], dtype, wide)
-            case "wrap" | "bitcast" if min(dtype.bits, args[0].dtype.bits) < 8:
-                raise Unspeakable(f"`{op}` of a number of 4 bits")
+            case "wrap" | "bitcast" if dtype.bits < 8:
+                whole = f"tdsl::Saturate<int64_t>({inner})" if args[0].dtype.is_float else inner
+                low = f"(int32_t({whole}) & 15)"
+                return f"(({low} ^ 8) - 8)" if dtype.is_signed else low, _ATOM, False
             case "bitcast" if any(HELD[d] != STORED[d] for d in (dtype, args[0].dtype)):
                 raise Unspeakable(f"`bitcast` of a number from {args[0].dtype} to {dtype}")
             case "wrap":
