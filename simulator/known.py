@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tiledsl.simulator.report import Simulation
 
 _LAUNCHES = 32  # of one program that are remembered
-_STEPS = 40_000  # of all classes of a launch, up to which their tapes are kept
+_STEPS = 40_000  # of the tapes of a launch, and of all launches that are remembered
 _INDEX_BYTES = 1 << 16  # of tensors that sizes depend on, up to which they are compared
 
 # Elements in NumPy's buffers. With larger ones it copies what is broadcast over long rows, which
@@ -37,6 +37,7 @@ class Known:
 
     groups: list[Array]
     tapes: list[Tape] = field(default_factory=list)
+    steps: int = 0  # of all tapes
     untaped: bool = False
     written: frozenset[str] = frozenset()
     counts: "dict[Question, Simulation]" = field(default_factory=dict)
@@ -57,7 +58,7 @@ def known_of(runnable: Runnable, launch: Launch) -> Known:
     if known is None:
         known = Known(classes(runnable, launch))
     kept[key] = known
-    while len(kept) > _LAUNCHES:
+    while len(kept) > _LAUNCHES or (len(kept) > 1 and sum(k.steps for k in kept.values()) > _STEPS):
         kept.popitem(last=False)
     return known
 
@@ -90,6 +91,7 @@ def _record(runnable: Runnable, launch: Launch, known: Known) -> None:
             known.tapes = _tapes(runnable, launch, known.groups)
     except UnplannedError:
         known.untaped = True
+    known.steps = sum(len(tape.steps) for tape in known.tapes)
     known.written = covered(known.tapes, launch)
 
 

@@ -167,3 +167,13 @@ def test_pieces_find_what_stands_in_a_buffer(half: bool, data: st.DataObject) ->
             [found.offset + i * down + j * across for j in range(many[1])] for i in range(many[0])
         ]
         assert got == want
+
+
+def test_launches_of_equal_sizes_are_remembered() -> None:
+    program = vector_add(2, tile=64)
+    runnable, found = load(program), []
+    for count in (100, 200, 100):
+        arrays = {name: np.ones(count, np.float32) for name in "xyz"}
+        found.append(known_of(runnable, prepare(program, arrays, {"N": count}, {})))
+    assert found[0] is found[2]
+    assert found[0] is not found[1]

@@ -11,6 +11,7 @@ from tests.ascend.harness import Bench, hand_over
 from tests.npu_samples import MTE2, MTE3, PROGRAM, V, persistent, product_and_bias, row_softmax
 from tests.npu_samples import vector_add as make_add
 from tiledsl.backends import numpy as backend
+from tiledsl.chips import load as load_chip
 from tiledsl.npu import program as npu
 from tiledsl.npu.program import View
 from tiledsl.ops.registry import Array
@@ -29,7 +30,7 @@ from tiledsl.scalar import (
     mul,
     sub,
 )  # fmt: skip
-from tiledsl.simulator import values
+from tiledsl.simulator import simulate, values
 from tiledsl.simulator.core import DeadlockError, prepare
 from tiledsl.simulator.lanes import OutOfPlaceError
 from tiledsl.simulator.meeting import marks_of
@@ -37,6 +38,7 @@ from tiledsl.simulator.values import classes, load, run
 from tiledsl.types import DType
 
 F32, I32 = DType.F32, DType.I32
+CHIP = "ascend910b3"
 N, G = Dim("N"), Dim("G")
 ADD, SOFTMAX, PRODUCT = make_add(), row_softmax(), product_and_bias()
 
@@ -135,6 +137,20 @@ def test_trip_counts_that_are_data(uniform: tuple[str, ...] | None) -> None:
         some = x[offsets[i] : offsets[i + 1]]
         want = (some.astype(np.float64).sum() if some.size else -1.0) * np.float32(0.7) * 2
         np.testing.assert_allclose(value, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("uniform", [None, ("length",)])
+def test_what_rests_on_elements_is_found_anew_for_others(uniform: tuple[str, ...] | None) -> None:
+    program, cycles = _segments(uniform), set()
+    for lengths in ([10, 20, 700], [300, 400, 30], [10, 20, 700]):
+        offsets = np.cumsum([0, *lengths]).astype(np.int32)
+        x, y = _floats(730), np.zeros(3, np.float32)
+        arrays = {"x": x, "offsets": offsets, "y": y}
+        run = simulate(program, arrays, {"N": 730, "G": 3}, {"scale": 0.5}, load_chip(CHIP))
+        cycles.add(run.cycles)
+        want = np.add.reduceat(x.astype(np.float64), offsets[:-1])
+        np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+    assert len(cycles) == 2
 
 
 def test_programs_part_where_a_number_out_of_a_tile_decides() -> None:
