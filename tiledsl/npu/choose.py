@@ -20,7 +20,7 @@ from tiledsl.schedule import Plan
 # The passes that do not make tiles live longer.
 LEAN = ("fold_constants", "drop_dead_code")
 # Below these a smaller tile starts to cost: short bursts, idle lanes, fixed costs of instructions.
-ENOUGH = {"m": 64, "n": 64, "k": 64, "row": 512, "rows": 8}
+ENOUGH = {"m": 64, "n": 64, "k": 64, "row": 512, "rows": 8, "scan": 64}
 MOST_ROWS = 64
 # So few rows cost more than waiting for them does, if without rings there are so many times more.
 FEW_ROWS, WORTH = 16, 4
@@ -29,7 +29,7 @@ FEW_ROWS, WORTH = 16, 4
 HOPELESS = 1.4
 TURNS = ((128, 512), (128, 256), (64, 512), (64, 256), (64, 128))
 # What is tried first; the depth in bytes.
-FIRST = {"m": 128, "n": 256, "k": 512, "row": 8192, "rows": 64}
+FIRST = {"m": 128, "n": 256, "k": 512, "row": 8192, "rows": 64, "scan": 128}
 
 
 def choose_tiles(
@@ -40,7 +40,7 @@ def choose_tiles(
     Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
-    sides and the depth of a product) and halves the largest of those that matter to the memory that
+    sides and the depth of a product, what is scanned along rows) and halves the largest of those that matter to the memory that
     is full: the depth of products first, then what is more than enough, then anything. Where both
     kinds of cores work on a tile in turn, its sides are taken from a list, the largest first. Rings
     have two slots, but for those of cores that hand tiles over, and where one slot gives several
@@ -107,9 +107,13 @@ def _at_depth(shape: Shape, plan: Plan, parts: Mapping[str, str], depth: int) ->
         excess = overflow.needed // chip.capacity[overflow.memory.value]
         deep = [name for name in free if parts[name] == "k" and free[name] > ENOUGH["k"]]
         ample = [name for name in free if free[name] > ENOUGH[parts[name]]]
-        largest = max(deep or ample or free, key=lambda name: (free[name], name))
         step = 2 ** max(1, excess.bit_length() - 1)
-        sizes[largest] = max(1, sizes[largest] // step)
+        if deep or ample:
+            largest = max(deep or ample, key=lambda name: (free[name], name))
+            sizes[largest] = max(ENOUGH[parts[largest]], sizes[largest] // step)
+            continue
+        largest = max(free, key=lambda name: (free[name] / ENOUGH[parts[name]], name))
+        sizes[largest] = max(1, sizes[largest] // min(step, 4))
 
 
 def _first(shape: Shape, part: str) -> int:
@@ -209,6 +213,9 @@ def _parts(shape: Shape) -> dict[str, str]:
                 for axis in axes:
                     _note(sides, axis, "k" if axis in shared else side)
     product = bool(sides)
+    for s in ir.statements(kernel.body):
+        if isinstance(s, ir.Scan) and len(s.operand.type.axes) > 1:
+            _note(sides, s.axis, "scan")
     orders = [
         [axis for i in s.index for axis, _ in i.terms]
         for s in ir.statements(kernel.body)
