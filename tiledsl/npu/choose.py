@@ -40,11 +40,11 @@ def choose_tiles(
     Those that are also in ``soft`` stay as far as they fit: tile sizes never change results.
 
     Starts from sizes that suit the range's part (a row of the innermost dim, rows further out, the
-    sides and the depth of a product, what is scanned along rows) and halves the largest of those that matter to the memory that
-    is full: the depth of products first, then what is more than enough, then anything. Where both
-    kinds of cores work on a tile in turn, its sides are taken from a list, the largest first. Rings
-    have two slots, but for those of cores that hand tiles over, and where one slot gives several
-    times more of too few rows.
+    sides and the depth of a product, what is scanned along rows) and halves the largest of those
+    that matter to the memory that is full: the depth of products first, then what is more than
+    enough, then what is farthest above its part. Where both kinds of cores work on a tile in turn,
+    its sides are taken from a list, the largest first. Rings have two slots, but for those of cores
+    that hand tiles over, and where one slot gives several times more of too few rows.
     Raises `CompileError` where even the smallest do not fit, with rings of one slot.
     """
     return choose_plan(kernel, chip, Plan(fixed, soft)).tiles
