@@ -7,7 +7,7 @@ from tiledsl.chips import UnknownChipError, load, names
 KINDS = {
     "add", "mul", "max", "scalar", "exp", "ln", "sqrt", "abs", "logic", "div", "div16", "cast",
     "compare", "select", "spread", "copy", "fill", "iota", "reduce", "gather", "transpose", "tail",
-    "scalar_read",
+    "scalar_read", "block_reduce",
 }  # fmt: skip
 PATHS = {"GM->UB", "UB->GM", "GM->L1", "L1->L0A", "L1->L0B", "L0C->GM"}
 

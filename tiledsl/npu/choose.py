@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, log2, prod
 
 from tiledsl import ir
 from tiledsl.chips import Chip
@@ -104,10 +104,14 @@ def _at_depth(shape: Shape, plan: Plan, parts: Mapping[str, str], depth: int) ->
         free = {n: free[n] for n in free if n in _inside(shape, overflow.memory)} or free
         if not free:
             raise _NoRoom(sizes, overflow)
-        excess = overflow.needed // chip.capacity[overflow.memory.value]
+        excess = overflow.needed / chip.capacity[overflow.memory.value]
+        if len(free) == 1:  # half of it needs half as much or more
+            (only,) = free
+            sizes[only] = max(1, sizes[only] // 2 ** max(1, ceil(log2(excess))))
+            continue
         deep = [name for name in free if parts[name] == "k" and free[name] > ENOUGH["k"]]
         ample = [name for name in free if free[name] > ENOUGH[parts[name]]]
-        step = 2 ** max(1, excess.bit_length() - 1)
+        step = 2 ** max(1, int(excess).bit_length() - 1)
         if deep or ample:
             largest = max(deep or ample, key=lambda name: (free[name], name))
             sizes[largest] = max(ENOUGH[parts[largest]], sizes[largest] // step)
@@ -169,9 +173,12 @@ def _growing(shape: Shape, plan: Plan, fixed: Mapping[str, int], depth: int) -> 
         if not flexible:
             break
         grown = replace(plan, flexible=flexible)
-        if overflow_of(shape, grown, depth) is None:
+        overflow = overflow_of(shape, grown, depth)
+        if overflow is None:
             return grown
-        most //= 2
+        # Half the rows need half as much or more: those that need too much still are not tried.
+        excess = overflow.needed / shape.chip.capacity[overflow.memory.value]
+        most //= 2 ** max(1, ceil(log2(excess)))
     return plan
 
 

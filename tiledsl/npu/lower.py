@@ -44,26 +44,25 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
 
 def overflow_of(shape: Shape, plan: Plan, depth: int) -> CapacityError | None:
     """Return what does not fit with rings of ``depth``, without deriving any flag."""
+    least = [room for room in ROOMS if room.depth >= depth][-1]  # whatever fits, fits there
     try:
-        for core in range(len(_kinds(shape))):
-            _room(shape, plan, 0, core, depth)
+        for core in _cores(shape, plan, 0, [least] * 2):
+            core.placed()
     except CapacityError as overflow:
         return overflow
     return None
 
 
-def _room(shape: Shape, plan: Plan, ahead: int, core: int, depth: int = 1) -> Room:
-    """Return how much a core can have of its memories, with rings of ``depth`` at least."""
-    rooms = [room for room in ROOMS if room.depth >= depth]
-    for room in rooms:
+def _room(shape: Shape, plan: Plan, ahead: int, core: int) -> Room:
+    """Return how much a core can have of its memories."""
+    for room in ROOMS[:-1]:
         try:
             _cores(shape, plan, ahead, [room] * 2)[core].placed()
         except CapacityError:
-            if room is rooms[-1]:
-                raise
-        else:
-            return room
-    raise AssertionError(depth)
+            continue
+        return room
+    _cores(shape, plan, ahead, [ROOMS[-1]] * 2)[core].placed()
+    return ROOMS[-1]
 
 
 def _cores(shape: Shape, plan: Plan, ahead: int, rooms: list[Room]) -> list[Core]:
