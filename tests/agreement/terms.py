@@ -113,11 +113,16 @@ def choose(name: str, a: Term, b: Term) -> Term:
     return Term(text, dtype, a.axes | b.axes, low, high, step, err, spelled)
 
 
+# The largest numbers of narrow floats that are drawn.
+MOST = {"f8e4m3": 256.0, "f8e5m2": 256.0, "f16": 60000.0}
+
+
 def cast(a: Term, dtype: str) -> Term:
-    """Return a cast: floats round, integers saturate; of f8 only what cannot overflow."""
-    if dtype in F8 and a.most > 256:
-        top = "256.0" if a.dtype in FLOATS else "256"
-        ends = max(a.lo, -256.0), min(a.hi, 256.0)
+    """Return a cast: floats round, integers saturate; of f8 and f16 only what cannot overflow."""
+    most = MOST.get(dtype, math.inf)
+    if a.most > most:
+        top = f"{most:.1f}" if a.dtype in FLOATS else f"{most:.0f}"
+        ends = max(a.lo, -most), min(a.hi, most)
         a = replace(a, text=f"clamp({a.text}, -{top}, {top})", lo=ends[0], hi=ends[1])
     text = f"{dtype}({a.text})"
     if dtype in FLOATS:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
+import ml_dtypes
 import numpy as np
 
 from tiledsl import ir
@@ -19,6 +20,8 @@ from tiledsl.runtime.arrays import element_type
 from tiledsl.runtime.errors import AssertionFailedError
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.types import DType
+
+_SATURATING = (DType.F8E4M3, DType.F8E5M2)  # casts to these give no infinities
 
 
 def interpret(
@@ -192,6 +195,9 @@ class _Machine:
     ) -> Array:
         """Return what an op of the table gives."""
         match op.name:
+            case "cast" if self.precise and dtype in _SATURATING:
+                most = float(ml_dtypes.finfo(dtype.numpy).max)
+                return np.clip(arrays[0].astype(np.float64), -most, most)
             case "cast" if self.precise and dtype.is_float:
                 return arrays[0].astype(np.float64)
             case "cast":
