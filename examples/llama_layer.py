@@ -296,7 +296,8 @@ def attention(q: Array, k: Array, v: Array) -> Array:
     s = np.where(np.tri(len(q), dtype=bool), s, np.float32(-np.inf))
     p = np.exp(s - s.max(2, keepdims=True))
     p /= p.sum(2, keepdims=True)
-    return np.einsum("hij,jhd->ihd", p, v).reshape(len(q), -1)
+    found: Array = np.einsum("hij,jhd->ihd", p, v).reshape(len(q), -1)
+    return found
 
 
 def angles(shape: Shape, positions: Array) -> tuple[Array, Array]:

@@ -375,11 +375,11 @@ def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
         sides = product(sorted(rows), near(outs, 32, 64, 128, 256), near(ins, 64, 256))
         yield from (dict(zip(names, s, strict=True)) for s in sides if s[0] * s[1] <= 256 * 128)
     elif name.startswith("batch_norm"):
-        wide, many = ("BC", "BI") if name.endswith("nhwc") else ("BS", "BC")
+        across, along = ("BC", "BI") if name.endswith("nhwc") else ("BS", "BC")
         cols = x[-1] if name.endswith("nhwc") else int(np.prod(x[2:]))
         for col, row in product(near(cols, 256, 512, 1024, 2048), (4, 8, 16, 32, 64)):
             if 1024 <= col * row <= 16384 or row == 4:
-                yield {wide: col, many: row}
+                yield {across: col, along: row}
     elif name.startswith("maxpool"):
         p, q, c = (4, 14, x[-1]) if name.endswith("nhwc") else (4, x[-1] // 2, 4)
         for high, wide, deep in product((1, 2, p), (q, 2 * q), (c, 2 * c, 4 * c)):
@@ -395,8 +395,8 @@ def candidates(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, int]]:
             yield {"BN": 16, "BO": outs, "BC": ins}
     else:
         yield {}
-        for rows in (1, 2, 4):
-            yield {"BP": rows, "BQ": x[-1] // (6 if name.endswith("nhwc") else 2)}
+        for high in (1, 2, 4):
+            yield {"BP": high, "BQ": x[-1] // (6 if name.endswith("nhwc") else 2)}
 
 
 def _conv_tiles(

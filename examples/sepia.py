@@ -92,7 +92,8 @@ def kernels() -> tiledsl.Module:
 
 def sepia(x: Array) -> Array:
     """Return the filtered images."""
-    return np.minimum(np.einsum("ck,nkhw->nchw", TABLE.astype(x.dtype), x), 1)
+    found: Array = np.minimum(np.einsum("ck,nkhw->nchw", TABLE.astype(x.dtype), x), 1)
+    return found
 
 
 def gradient(x: Array, dy: Array) -> Array:

@@ -15,7 +15,7 @@ from tiledsl.npu.frame import Frame, Loop, Rows, Tile
 from tiledsl.npu.handover import Channel, HandOver, matrix_axes, sides
 from tiledsl.npu.lanes import Lanes, is_plain
 from tiledsl.npu.memory import load, ready, store
-from tiledsl.npu.packed import rename
+from tiledsl.npu.packed import rename, whole_bytes
 from tiledsl.npu.partition import may_stay_empty
 from tiledsl.npu.place import place
 from tiledsl.npu.random import random
@@ -467,6 +467,7 @@ class Core:
             case ir.Read(result=value, var=var):
                 self.tiles[value] = self.read(statement, value, var)
             case ir.Store():
+                whole_bytes(frame, statement)
                 self.store(statement)
             case ir.Print():
                 with frame.block() as steps:

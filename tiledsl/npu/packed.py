@@ -107,6 +107,15 @@ def pack(frame: Frame, source: Tile, axis: Axis, order: tuple[Axis, ...]) -> Til
     return out
 
 
+def whole_bytes(frame: Frame, store: ir.Store) -> None:
+    """Raise the error that two tiles of a 4-bit tensor would share a byte."""
+    for index in store.index:
+        for axis, _ in index.terms:
+            elements = paired(axis)
+            if elements is not None:
+                _even(frame, elements)
+
+
 def _with_scalar(vectors: Vectors, op: str, src: Tile, number: int, dst: Tile) -> None:
     count = vectors.frame.extent(dst.axes)
     vectors.emit(npu.WithScalar(op, dst.ref, src.ref, Literal(number), count))

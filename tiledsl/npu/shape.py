@@ -109,6 +109,14 @@ def _storable(kernel: ir.Kernel, chip: Chip) -> None:
             if isinstance(part, Element) and part.tensor.dtype.bits < 8:
                 what = f"the end of a range in a tensor of `{part.tensor.dtype}`"
                 raise CompileError([NotOnTarget(axis.span, chip.name, what, "use i8 or u8")])
+    for s in ir.statements(kernel.body):
+        if not isinstance(s, ir.Random):
+            continue
+        numbers = [x for x in (s.seed, s.offset) if not isinstance(x, ir.Value)]
+        for part in (p for number in numbers for p in walk(number)):
+            if isinstance(part, Element) and part.tensor.dtype.bits < 8:
+                what = f"random numbers by a number in a tensor of `{part.tensor.dtype}`"
+                raise CompileError([NotOnTarget(s.span, chip.name, what, "use i8 or u8")])
     if chip.separate:
         return
     for tensor in kernel.tensors:
