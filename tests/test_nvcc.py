@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(NVCC is None, reason="there is no nvcc on this m
 def compile_all(files: dict[str, str], target: str, folder: Path) -> None:
     """Compile each ``.cu`` and fail on an error or a spill."""
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     for name in (n for n in files if n.endswith(".cu")):
         flags = [f"-arch={ARCHITECTURES[target]}", "-std=c++17", "-Xptxas", "-v", "-c"]
