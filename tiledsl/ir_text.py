@@ -47,11 +47,6 @@ def show(program: Kernel | OpGraph) -> str:
             return "\n".join(_graph(program)) + "\n"
 
 
-def show_statements(body: tuple[Stmt, ...]) -> str:
-    """Return statements alone, as a pass's docstring shows them."""
-    return "\n".join(_body(body, _Names(), "")) + "\n"
-
-
 class _Names:
     """Names for values and variables: their own, with a number after it where two would clash."""
 
