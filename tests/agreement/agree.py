@@ -30,6 +30,7 @@ _NPU_LIMITS = (
     "two elements to a byte",
     "of a 4-bit tensor",
     "random numbers by a number in a tensor of",
+    "tiles handed over between cube and vector cores",
     "a 4-bit tile of more than two ranges",
     "ascend310p cannot do this yet: a matrix product of f32",
     "ascend310p cannot do this yet: a product of i8 with a side whose rows are",

@@ -12,6 +12,7 @@ from tests.agreement.terms import (
     EPS,
     F8,
     FLOATS,
+    LEAST,
     LIMITS,
     NARROW,
     PLAIN,
@@ -201,7 +202,7 @@ class Maker:
                 a = self.number(depth - 1)
                 return Term(
                     f"clamp({a.text}, {low}, {high})", a.dtype, a.axes, low, high,
-                    min(a.step, 0.5), a.err, a.spelled,
+                    min(a.step, 0.5), min(a.err, high - low), a.spelled,
                 )  # fmt: skip
             case "fma":
                 a, b = self.pair(depth - 1)
@@ -263,10 +264,11 @@ class Maker:
                 if a.hi > 6 or a.lo < -60:
                     a = replace(
                         a, text=f"clamp({a.text}, -6.0, 2.0)", lo=-6.0, hi=2.0,
+                        err=min(a.err, 8.0),
                     )  # fmt: skip
                 return function(name, a)
             case "log" | "log2" | "log1p" | "sqrt" | "rsqrt":
-                if a.lo < 0.25:
+                if a.lo - a.err < LEAST:
                     a = add(self.absolute(a), literal("0.5", a.dtype, 0.5, 0.5))
                 return function(name, a)
             case "tanh" | "erf" | "sin" | "cos" | "sigmoid":

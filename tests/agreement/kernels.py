@@ -72,6 +72,7 @@ def loops(dice: Dice) -> Sample:
     if dice.flip():
         w.bind(inside, 2, anything(within, 2))
     count = max(n.sizes)
+    rounding = {}  # of states that no later term uses: those that a loop of no turns leaves
     for name, kind, dtype, axes in state:
         term = _folded(within, kind, dtype, axes)
         over = n.form == "tile" and "n" in term.axes
@@ -80,6 +81,7 @@ def loops(dice: Dice) -> Sample:
         if term.spelled:
             term = w.bind(inside, 2, term)
         done = term
+        rounding[name] = max(1e-2, term.err)
         if over:
             fold = {"count": "sum"}.get(kind, kind)
             done = Term(f"{fold}({term.text} over n)", term.dtype, axes, term.lo, term.hi, 0, 0)
@@ -106,7 +108,7 @@ def loops(dice: Dice) -> Sample:
     grid = [a for a in outer if w.ranges[a].form != "span"]
     for name, _, dtype, axes in state:
         known = [t for t in after if t.text == name]
-        term = known[0] if known else Term(name, dtype, axes, -300, 300, 0, 1e-2)
+        term = known[0] if known else Term(name, dtype, axes, -300, 300, 0, rounding[name])
         if known and dtype != "bool" and dice.flip():
             term = maker.number(2) if dtype in FLOATS else maker.integer(2)
         order = [a for a in outer if a in grid or a in term.axes]

@@ -31,6 +31,8 @@ SMALLEST = {
 # What a device's function may be off, relative to its result, and absolutely.
 FUNCTION_ERROR = 1e-5
 ZERO_ERROR = 1e-30
+# The least argument of a logarithm or a root, ideal or rounded.
+LEAST = 0.25
 
 
 @dataclass(frozen=True)
@@ -91,26 +93,35 @@ def add(a: Term, b: Term, op: str = "+") -> Term:
 def mul(a: Term, b: Term) -> Term:
     """Return a product."""
     corners = [a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi]
-    err = a.most * b.err + b.most * a.err
+    err = a.most * b.err + b.most * a.err + a.err * b.err
     step = a.step * b.step
     return _made(f"({a.text} * {b.text})", a, b, min(corners), max(corners), step, err)
 
 
 def divide(a: Term, b: Term) -> Term:
-    """Return a quotient; ``b`` is 1 or more."""
-    err = a.err / b.lo + a.most * b.err / b.lo**2 + FUNCTION_ERROR * a.most / b.lo
+    """Return a quotient; ``b`` is 1 or more, also where it is rounded."""
+    least = max(1.0, b.lo - b.err)
+    err = a.err / least + a.most * b.err / (b.lo * least) + FUNCTION_ERROR * a.most / b.lo
     return _made(f"({a.text} / {b.text})", a, b, -a.most / b.lo, a.most / b.lo, 0.0, err)
 
 
 def choose(name: str, a: Term, b: Term) -> Term:
     """Return the larger, the smaller, or one of two: the type stays."""
-    dtype = meet(a.dtype, b.dtype)
+    dtype = _kept(a, b)
     low, high = min(a.lo, b.lo), max(a.hi, b.hi)
     err = max(a.err, b.err)
     spelled = a.spelled or b.spelled or (dtype in FLOATS and _outer(a, b))
     step = min(a.step, b.step)
     text = f"{name}({a.text}, {b.text})"
     return Term(text, dtype, a.axes | b.axes, low, high, step, err, spelled)
+
+
+def _kept(a: Term, b: Term) -> str:
+    """Return the type of a selection: the position of a scalar range takes that of a tile."""
+    for one, other in ((a, b), (b, a)):
+        if one.places and not one.axes and other.axes:
+            return other.dtype
+    return meet(a.dtype, b.dtype)
 
 
 # The largest numbers of narrow floats that are drawn.
@@ -135,25 +146,29 @@ def cast(a: Term, dtype: str) -> Term:
 
 
 def function(name: str, a: Term) -> Term:
-    """Return a smooth function of ``a``, whose values suit it."""
+    """Return a smooth function of ``a``, whose values suit it.
+
+    Its slope is the steepest between ideal and rounded values.
+    """
     low, high = a.lo, a.hi
+    least, most = max(low - a.err, LEAST), high + min(a.err, 8.0)
     match name:
         case "exp":
-            ends, slope = (math.exp(low), math.exp(high)), math.exp(high)
+            ends, slope = (math.exp(low), math.exp(high)), math.exp(most)
         case "exp2":
-            ends, slope = (2**low, 2**high), 2**high
+            ends, slope = (2**low, 2**high), 2**most
         case "expm1":
-            ends, slope = (math.expm1(low), math.expm1(high)), math.exp(high)
+            ends, slope = (math.expm1(low), math.expm1(high)), math.exp(most)
         case "log":
-            ends, slope = (math.log(low), math.log(high)), 1 / low
+            ends, slope = (math.log(low), math.log(high)), 1 / least
         case "log2":
-            ends, slope = (math.log2(low), math.log2(high)), 2 / low
+            ends, slope = (math.log2(low), math.log2(high)), 2 / least
         case "log1p":
             ends, slope = (math.log1p(low), math.log1p(high)), 1
         case "sqrt":
-            ends, slope = (math.sqrt(low), math.sqrt(high)), 1 / math.sqrt(low)
+            ends, slope = (math.sqrt(low), math.sqrt(high)), 1 / math.sqrt(least)
         case "rsqrt":
-            ends, slope = (1 / math.sqrt(high), 1 / math.sqrt(low)), low**-1.5
+            ends, slope = (1 / math.sqrt(high), 1 / math.sqrt(low)), least**-1.5
         case _:
             ends, slope = (-1.0, 1.0), 1
     err = slope * a.err + FUNCTION_ERROR * max(map(abs, ends)) + 1e-7

@@ -13,9 +13,11 @@ from itertools import pairwise
 
 from tiledsl.npu import program as npu
 from tiledsl.npu.frame import Tile
+from tiledsl.npu.reduce import fold
 from tiledsl.npu.vector import Source, Vectors
 from tiledsl.npu.words import Words, in_pieces
-from tiledsl.scalar import ONE, Literal, Local, Scalar, apply, integer
+from tiledsl.ops import REDUCTIONS
+from tiledsl.scalar import Literal, Local, Scalar, apply, integer
 from tiledsl.types import DType
 
 F32, I32, BOOL = DType.F32, DType.I32, DType.BOOL
@@ -58,14 +60,10 @@ def replace_far(vectors: Vectors, op: str, angle: Source, near: Tile, dst: Tile)
 def _any(vectors: Vectors, mask: Tile) -> Scalar:
     """Return whether a mask holds anywhere in a tile."""
     frame = vectors.frame
+    zero = Literal(0.0, F32)
     ones, most = frame.tile("ones", mask.axes, F32), frame.tile("most", (), F32)
-    vectors.select(mask, Literal(1.0, F32), Literal(0.0, F32), ones)
-    count = frame.extent(mask.axes, exact=len(mask.axes) <= 1)
-    elements = frame.elements(mask.axes)
-    room = frame.buffer("scratch", npu.Memory.UB, 256 + (elements // 32 + 256) * 4)
-    view = npu.View(ones.ref, "full", count)
-    zero, scratch = Literal(0.0, F32), replace(room, dtype=F32)
-    vectors.emit(npu.RowReduce("max", most.ref, view, scratch, ONE, count, zero))
+    vectors.select(mask, Literal(1.0, F32), zero, ones)
+    fold(frame, REDUCTIONS["max"], ones, mask.axes, most, zero)  # of what lies between rows nothing
     name = frame.fresh("has_far")
     frame.emit(npu.ReadScalar(name, most.ref, span=frame.span))
     return apply("gt", Local(name, F32), zero)

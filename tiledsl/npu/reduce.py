@@ -45,10 +45,10 @@ def reduce(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
         vectors.cast(source, wide)
         source = wide
     if dst.dtype is kind:
-        _fold(frame, row, source, statement.axes, dst)
+        fold(frame, row, source, statement.axes, dst)
         return
     out = frame.tile("wide", dst.axes, kind)
-    _fold(frame, row, source, statement.axes, out)
+    fold(frame, row, source, statement.axes, out)
     vectors.cast(out, dst)
 
 
@@ -58,7 +58,7 @@ def _truth(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> None:
     numbers, folded = frame.tile("number", source.axes, F32), frame.tile("number", dst.axes, F32)
     vectors.select(source, Literal(1.0, F32), Literal(0.0, F32), numbers)
     row = REDUCTIONS["max" if statement.reduction.name == "any" else "min"]
-    _fold(frame, row, numbers, statement.axes, folded, Literal(float(row.name == "min"), F32))
+    fold(frame, row, numbers, statement.axes, folded, Literal(float(row.name == "min"), F32))
     vectors.compare("ne", folded, Literal(0.0, F32), dst)
 
 
@@ -77,7 +77,7 @@ def _best_place(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> 
         vectors.cast(source, wide)
         source = wide
     best = frame.tile("best", dst.axes, kind)
-    _fold(frame, row, source, statement.axes, best)
+    fold(frame, row, source, statement.axes, best)
     mask, found = frame.tile("mask", source.axes, BOOL), frame.tile("found", source.axes, F32)
     vectors.compare("eq", source, best, mask)
     if kind is F32:
@@ -87,7 +87,7 @@ def _best_place(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> 
     (axis,) = statement.axes
     vectors.select(mask, positions_of(frame, axis, source.axes), Literal(OUT, F32), found)
     at, place = frame.tile("best_at", dst.axes, F32), frame.tile("place", dst.axes, F32)
-    _fold(frame, REDUCTIONS["min"], found, statement.axes, at, Literal(OUT, F32))
+    fold(frame, REDUCTIONS["min"], found, statement.axes, at, Literal(OUT, F32))
     there = frame.tile("mask", dst.axes, BOOL)
     vectors.compare("lt", at, Literal(OUT, F32), there)
     vectors.select(there, at, Literal(0.0, F32), place)
@@ -95,7 +95,7 @@ def _best_place(frame: Frame, statement: ir.Reduce, source: Tile, dst: Tile) -> 
     from_start(frame, axis, dst)
 
 
-def _fold(
+def fold(
     frame: Frame,
     row: Reduction,
     source: Tile,
@@ -103,6 +103,7 @@ def _fold(
     dst: Tile,
     empty: Scalar | None = None,
 ) -> None:
+    """Emit ``dst = row(source over axes)`` in the source's type; of nothing it is ``empty``."""
     identity = (
         empty if empty is not None else as_type(Literal(row.identity(source.dtype)), source.dtype)
     )
@@ -119,7 +120,7 @@ def _fold(
     else:
         _along_columns(frame, row, source, block, target, identity)
     if target is not dst:
-        _fold(frame, row, target, tuple(a for a in gone if a not in block), dst, empty)
+        fold(frame, row, target, tuple(a for a in gone if a not in block), dst, empty)
 
 
 def _run(axes: tuple[Axis, ...], gone: tuple[Axis, ...]) -> tuple[Axis, ...]:
