@@ -25,8 +25,8 @@ LAYERS = (
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-# The pytest plugin is used by pytest, not by tiledsl: it stands on the driver like the cli.
-OUTSIDE = {"tiledsl/testing/plugin.py"}
+# The pytest plugin and its fixtures are used by tests, not by tiledsl: they stand on the driver.
+OUTSIDE = {"tiledsl/testing/plugin.py", "tiledsl/testing/fixtures.py"}
 
 
 def _files() -> list[Path]:

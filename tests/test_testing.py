@@ -1,5 +1,6 @@
 """`test` items: their cases, inputs, comparisons, and the pytest plugin."""
 
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -215,13 +216,108 @@ def test_limits_on_cycles(tmp_path: Path, line: str, words: str) -> None:
     assert (words in failure) if words else not failure
 
 
+def plugin() -> tuple[str, ...]:
+    """Return the words that load the plugin where it is not installed."""
+    installed = any(e.name == "tiledsl" for e in entry_points(group="pytest11"))
+    return () if installed else ("-p", "tiledsl.testing.plugin")
+
+
 def test_the_plugin_collects_cases(pytester: pytest.Pytester) -> None:
     pytester.makefile(".tile", own=WRONG)
     pytester.makefile(".tile", none="const X = 1\n")
-    installed = any(e.name == "tiledsl" for e in entry_points(group="pytest11"))
-    loaded = () if installed else ("-p", "tiledsl.testing.plugin")
-    result = pytester.runpytest_subprocess(*loaded, "-q")
+    result = pytester.runpytest_subprocess(*plugin(), "-q")
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(
-        ["*M=3 N=6: y: 1 of 18 elements differ*", "again: tiledsl run *:f M=3 N=6"]
+        ["*M=3 N=6: y: 1 of 18 elements differ*", "again: tiledsl run *:f M=3 N=6 --hazards"]
     )
+
+
+OWN = """
+kernel twice[T in (f32, f16)](x: T[N], factor: f32 = 2.0) -> (y: T[N]):
+    grid n in N by BN
+    y[n] = T(f32(x[n]) * factor)
+
+reference twice:
+    y[n] = x[n] * factor
+
+kernel near(x: f32[N]) -> (y: f32[N]):
+    grid n in N by BN
+    y[n] = where(n == 6, x[n] + 0.01, x[n])
+
+reference near:
+    y[n] = x[n]
+
+test near:
+    for N in (3, 5)
+    given x = uniform(1, 2)
+"""
+USERS = """
+import numpy as np
+import pytest
+
+
+def test_arrays_and_sizes(tile_kernel, assert_matches_reference):
+    twice = tile_kernel("own.tile:twice")
+    assert_matches_reference(twice, np.arange(7, dtype=np.float32), factor=3.0)
+    for n in (0, 1, 17):
+        assert_matches_reference(twice, N=n, T="f16", tiles={"BN": 16})
+    assert (twice(np.ones(3, np.float16)) == 2).all()
+
+
+def test_what_the_run_is_given(tile_kernel, tile_device, record_property):
+    result = tile_kernel("own.tile:near").run({"x": np.ones(3, np.float32)})
+    assert (result.cycles is not None) == (tile_device == "sim")
+    print("on", result.report().split(chr(10))[0])
+
+
+def test_shrunk(tile_kernel, assert_matches_reference):
+    assert_matches_reference(tile_kernel("own.tile:near"), N=40)
+
+
+def test_given(tile_kernel, assert_matches_reference):
+    assert_matches_reference(tile_kernel("own.tile:near"), np.ones(9, np.float32))
+
+
+def test_within(tile_kernel, assert_matches_reference):
+    assert_matches_reference(tile_kernel("own.tile:near"), N=9, tolerance=(0.0, 0.02))
+
+
+def test_no_such_kernel(tile_kernel, assert_matches_reference):
+    with pytest.raises(ValueError, match="no kernel `nears`; did you mean `near`"):
+        tile_kernel("own.tile:nears")
+    with pytest.raises(ValueError, match="which kernel"):
+        tile_kernel("own.tile")
+    with pytest.raises(ValueError, match="expected an array or a number, got list"):
+        assert_matches_reference(tile_kernel("own.tile:near"), [1.0])
+    tile_kernel("std:attention:flash_attention")
+"""
+
+
+def test_the_manual_shows_tests_that_pass(pytester: pytest.Pytester) -> None:
+    root = Path(__file__).parent.parent
+    page = (root / "docs" / "testing.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    pytester.makepyfile(test_shown=shown)
+    pytester.makefile(".tile", gemm=(root / "examples" / "gemm.tile").read_text(encoding="utf-8"))
+    result = pytester.runpytest_subprocess(*plugin(), "-q", "test_shown.py")
+    result.assert_outcomes(passed=2)
+
+
+def test_the_plugin_has_fixtures(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".tile", own=OWN)
+    pytester.makepyfile(test_own=USERS)
+    loaded = plugin()
+    devices = ("--tile-device", "sim", "--tile-device", "cuda-host")
+    result = pytester.runpytest_subprocess(*loaded, *devices, "-q", "test_own.py")
+    result.assert_outcomes(passed=8, failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*N=7: y: 1 of 7 elements differ*",
+            "*again: tiledsl run *own.tile:near N=7 --hazards*",
+            "*near: y: 1 of 9 elements differ, the first at [[]6[]]*",
+        ]
+    )
+    chosen = pytester.runpytest_subprocess(
+        *loaded, "--tile-chip", "ascend910b4", "-q", "-s", "test_own.py", "-k", "given"
+    )
+    chosen.stdout.fnmatch_lines(["*on*ascend910b4*"])

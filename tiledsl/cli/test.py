@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @click.option("--chip", metavar="TARGET", help="The target, if not the usual one.")
 @click.option("-s", "--set", "pairs", multiple=True, metavar="NAME=SIZE", help="A tile size.")
 @click.option("--seed", default=0, help="Another seed, other random inputs.")
-@click.option("--hazards", is_flag=True, help="Look for missing flags and the like (sim).")
+@click.option(
+    "--hazards/--no-hazards", default=True, help="Look for missing flags and the like (sim)."
+)
 @click.option("--precise", is_flag=True, help="Compare the kernel's own text in f64 instead.")
 @click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are.")
 def test(

@@ -25,14 +25,15 @@ from tiledsl.testing.interpreter import interpret
 class Options:
     """Where cases run, and how; ``precise``: in f64, as the tile IR reads, on no device.
 
-    ``debug``: with ``print`` and ``assert``, which only the simulator has of itself.
+    ``hazards``: the simulator also looks for missing flags and the like, which other devices do
+    not. ``debug``: with ``print`` and ``assert``, which only the simulator has of itself.
     """
 
     device: str = "sim"
     chip: str | None = None
     tiles: dict[str, int] = field(default_factory=dict)
     seed: int = 0
-    hazards: bool = False
+    hazards: bool = True
     precise: bool = False
     debug: bool = False
 
@@ -82,7 +83,7 @@ def run_case(
             types=inputs.types,
             dims=inputs.dims,
             tiles=options.tiles,
-            hazards=options.hazards,
+            hazards=options.hazards and options.device == "sim",
             debug=True if options.debug else None,
         )
     except ArgumentError as error:
@@ -122,6 +123,8 @@ def repeat_command(path: str, plan: Plan, case: Case, options: Options) -> str:
     words += [f"--set {name}={size}" for name, size in options.tiles.items()]
     if options.device != "sim":
         words.append(f"--device {options.device}")
+    elif options.hazards:
+        words.append("--hazards")
     if options.chip:
         words.append(f"--chip {options.chip}")
     if options.seed:
