@@ -1,6 +1,6 @@
 """Tapes: what they compute is what the instructions compute, one after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,9 @@ import tiledsl
 from tests.npu_samples import product_and_bias, row_softmax, vector_add
 from tiledsl.npu.program import Program
 from tiledsl.ops.registry import Array
+from tiledsl.runtime.binding import specialise
+from tiledsl.runtime.kernel import Kernel
+from tiledsl.runtime.launch import prepare as bind
 from tiledsl.simulator import values
 from tiledsl.simulator.core import prepare
 from tiledsl.simulator.known import compute, known_of
@@ -78,12 +81,11 @@ def _tapes(name: str, shapes: dict[str, tuple[int, ...]]) -> list[Tape]:
     kernels = {
         n: kernel for path in EXAMPLES.glob("*.tile") for n, kernel in tiledsl.load(path).items()
     }
-    from tiledsl.runtime.binding import specialise
-    from tiledsl.runtime.launch import prepare as bind
+    return _recorded(kernels[name], {n: np.ones(s, np.float32) for n, s in shapes.items()})
 
-    kernel = kernels[name]
-    arrays: dict[str, object] = {n: np.ones(s, np.float32) for n, s in shapes.items()}
-    graph = kernel.instance(specialise(kernel.header, arrays, {}))
+
+def _recorded(kernel: Kernel, arrays: Mapping[str, Array]) -> list[Tape]:
+    graph = kernel.instance(specialise(kernel.header, dict(arrays), {}))
     program = kernel.compiled(graph, "ascend910b3", {})[0].program
     assert isinstance(program, Program)
     bound = bind(graph, arrays, {})
@@ -103,6 +105,18 @@ def test_softmax_works_in_place() -> None:
     (tape,) = _tapes("softmax", {"x": (1024, 4096)})
     assert len(tape.steps) == 5
     assert tape.size < 1.1 * 1024 / tape.count * 4096 * 4
+
+
+@pytest.mark.parametrize("text", ["clamp({}, -1.0, 2.0)", "min(max({}, -1.0), 2.0)"])
+def test_two_ends_are_one_call(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "f.tile"
+    body = f"    grid n in N by 64\n    y[n] = {text.format('x[n] * 2.0')} + 1.0\n"
+    path.write_text(f"kernel f(x: f32[N]) -> (y: f32[N]):\n{body}", encoding="utf-8")
+    kernel = tiledsl.load(path)["f"]
+    x = np.array([-5.0, -0.0, 0.25, 3.0, np.nan, np.inf, -np.inf] * 64, np.float32)
+    np.testing.assert_array_equal(kernel(x), np.clip(x * 2, -1, 2) + 1)
+    for tape in _recorded(kernel, {"x": x}):
+        assert [step.function for step in tape.steps] == [np.multiply, np.clip, np.add]
 
 
 def test_a_tensor_that_is_also_the_result_is_left_alone_until_it_was_read() -> None:

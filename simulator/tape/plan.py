@@ -57,7 +57,7 @@ def record(
     fixed = {t.name for t in launch.program.tensors if t.role in ("in", "table")}
     steps = _late(_needed(board.steps), fixed)
     _store_in_place(steps, {t.name for t in launch.program.tensors if t.role == "out"})
-    steps = _soon(steps)
+    steps = _clipped(_soon(steps))
     size, places = _arena(steps)
     return Tape(len(group), steps, size, places, _chunks(steps, len(group), size))
 
@@ -151,6 +151,37 @@ def _soon(steps: Sequence[Step]) -> list[Step]:
             stored.setdefault(name, []).append((at, step.out))
         written[step.out.root] = at
     return [steps[at] for _, at in sorted(keys)]
+
+
+def _clipped(steps: Sequence[Step]) -> list[Step]:
+    """Let a maximum and a minimum with numbers, one after the other, be one call."""
+    users: dict[Root, int] = {}
+    for step in steps:
+        for root in (step.out.root, *_roots(step)):
+            users[root] = users.get(root, 0) + 1
+    found: list[Step] = []
+    for step in steps:
+        before = found[-1] if found else step
+        ends = _ends(before, step)
+        if ends is None or before.out.root.tensor or users[before.out.root] != 2:
+            found.append(step)
+            continue
+        found[-1] = Step(np.clip, [before.sources[0], *ends], step.out, step.inplace)
+    return found
+
+
+def _ends(first: Step, second: Step) -> tuple[Array, Array] | None:
+    """Return the least and the most of what ``second`` makes of what ``first`` makes."""
+    made = second.sources[0]
+    if not isinstance(made, Ref) or made != first.out:
+        return None
+    if {first.function, second.function} != {np.maximum, np.minimum}:
+        return None
+    ends = {step.function: step.sources[-1] for step in (first, second)}
+    low, high = ends[np.maximum], ends[np.minimum]
+    if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray) or low > high:
+        return None
+    return low, high
 
 
 def _place(ref: Ref) -> Root | str:
