@@ -195,7 +195,7 @@ def row_granule(body: tuple[ir.Stmt, ...], marks: Partition, rank: dict[Axis, in
         if axes != sorted(axes, key=lambda a: rank[a]) and id(s) not in marks.skipped:
             granule = max(granule, 16)
         stored = isinstance(s, ir.Load)
-        if isinstance(s, ir.Rename) and (paired(s.old) or paired(s.new)):
+        if any(map(paired, axes)):
             granule = max(granule, 64)  # half a row of bytes is whole blocks
         turns = isinstance(s, ir.Scan | ir.Sort | ir.Rename)
         if turns or (isinstance(s, ir.Reduce) and _turned(s)):
