@@ -11,8 +11,9 @@ RIGHT = (("b", "k", "n"), ("b", "n", "k"), ("k", "b", "n"), ("n", "b", "k"))
 
 def batches(dice: Dice) -> Sample:
     """Return a kernel with one product or two, in a loop or in one step."""
-    w = Writer(dice, dice.integer(1, 2), widest=16)
+    w = Writer(dice, dice.integer(1, 2), widest=4)  # what the text fixes must fit into UB
     w.range("b", ("span", "tile"), 5)
+    w.widest = 16
     w.range("m", ("tile", "tile", "span"), 33)
     w.range("n", ("tile", "span"), 33)
     k = w.range("k", ("tile", "span"), 48)
