@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tiledsl import ir
 from tiledsl.npu import lanes
@@ -117,14 +118,19 @@ class Core:
         self.on_vector = core is npu.Core.VECTOR
         self.unified = core is npu.Core.UNIFIED
 
-    def run(self) -> npu.CoreProgram:
-        """Return the core's program, with addresses and flags."""
-        body, buffers = self.placed()
+    def program(self, keep: frozenset[str]) -> npu.CoreProgram:
+        """Return the core's program, with addresses and flags, and with the variables ``keep``."""
+        body, buffers = self.placed
         rings = {name: x.counter for name, x in self.frame.owners.items()}
         flagged = insert_flags(body, rings, self.outer.counter)
-        keep = frozenset(self.shared.uniform or ())
         return npu.CoreProgram(self.kind, buffers, drop_unused(flagged, keep))
 
+    @property
+    def uniform(self) -> list[str] | None:
+        """The names in which programs that run together agree; `None` if no names can tell."""
+        return self.shared.uniform
+
+    @cached_property
     def placed(self) -> tuple[tuple[npu.Step, ...], tuple[npu.Buffer, ...]]:
         """Return the core's steps without flags, and its buffers; raise `CapacityError`."""
         frame, shape = self.frame, self.shared.shape

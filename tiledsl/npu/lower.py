@@ -30,13 +30,9 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
     """
     shape = analyse(kernel, chip, plan.places)
     for ahead in (AHEAD, 0):
+        stages = _stages(shape, plan, ahead)
         try:
-            return _program(_cores(shape, plan, ahead, [ROOMS[0]] * 2))
-        except CapacityError:
-            pass
-        try:
-            rooms = [_room(shape, plan, ahead, core) for core in range(len(_kinds(shape)))]
-            return _program(_cores(shape, plan, ahead, rooms))
+            return _program([_fitting(shape, plan, stages, n) for n in range(len(_kinds(shape)))])
         except CapacityError as overflow:
             last = overflow
     raise over_capacity(shape, plan, last) from None
@@ -45,49 +41,54 @@ def lower(kernel: ir.Kernel, chip: Chip, plan: Plan) -> npu.Program:
 def overflow_of(shape: Shape, plan: Plan, depth: int) -> CapacityError | None:
     """Return what does not fit with rings of ``depth``, without deriving any flag."""
     least = [room for room in ROOMS if room.depth >= depth][-1]  # whatever fits, fits there
+    stages = _stages(shape, plan, 0)
     try:
-        for core in _cores(shape, plan, 0, [least] * 2):
-            core.placed()
+        for number in range(len(_kinds(shape))):
+            _placed(shape, plan, stages, least, number)
     except CapacityError as overflow:
         return overflow
     return None
 
 
-def _room(shape: Shape, plan: Plan, ahead: int, core: int) -> Room:
-    """Return how much a core can have of its memories."""
+def _fitting(shape: Shape, plan: Plan, stages: dict[int, Stages], number: int) -> Core:
+    """Return a core in the first room that is enough; what is enough hangs on no other core."""
     for room in ROOMS[:-1]:
         try:
-            _cores(shape, plan, ahead, [room] * 2)[core].placed()
+            return _placed(shape, plan, stages, room, number)
         except CapacityError:
-            continue
-        return room
-    _cores(shape, plan, ahead, [ROOMS[-1]] * 2)[core].placed()
-    return ROOMS[-1]
+            pass
+    return _placed(shape, plan, stages, ROOMS[-1], number)
 
 
-def _cores(shape: Shape, plan: Plan, ahead: int, rooms: list[Room]) -> list[Core]:
-    """Return the cores that have work, ready to run."""
-    marks, kinds = shape.marks, _kinds(shape)
-    shared = Lowering(shape, plan)
+def _placed(
+    shape: Shape, plan: Plan, stages: dict[int, Stages], room: Room, number: int
+) -> Core:
+    """Return a core whose buffers have their places; raise `CapacityError` if they do not fit."""
+    kinds, shared = _kinds(shape), Lowering(shape, plan, stages=stages)
     both = len(kinds) > 1
     if both:
-        shared.split = row_split(shape.grid, shape.body, marks, plan.shared)
-        shared.stages = _stages(shape, plan, ahead)
+        shared.split = row_split(shape.grid, shape.body, shape.marks, plan.shared)
         _open_channels(shared)
-    return [Core(shared, kind, both, room) for kind, room in zip(kinds, rooms, strict=False)]
+    core = Core(shared, kinds[number], both, room)
+    assert core.placed
+    return core
 
 
 def _program(cores: list[Core]) -> npu.Program:
-    programs = [core.run() for core in cores]
-    shared, shape = cores[0].shared, cores[0].shared.shape
-    kernel = shape.kernel
+    programs: list[npu.CoreProgram] = []
+    uniform: list[str] = []
+    for core in cores:
+        uniform += [name for name in core.uniform or () if name not in uniform]
+        programs.append(core.program(frozenset(uniform)))
+    shared = cores[0].shared
+    shape, kernel = shared.shape, shared.shape.kernel
     return npu.Program(
         name=kernel.name, chip=shape.chip.name,
         tensors=(*map(in_bytes, kernel.tensors), *kernel.tables),
         scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims,
         programs=cores[0].programs, cores=tuple(programs),
         workspaces=tuple(c.place for c in shared.channels.values()),
-        uniform=tuple(shared.uniform) if shared.uniform is not None else None,
+        uniform=None if any(core.uniform is None for core in cores) else tuple(uniform),
         most_blocks=shared.plan.cores or 0, uncached=tuple(sorted(shared.plan.bypass)),
         doc=kernel.doc, span=kernel.span,
     )  # fmt: skip
@@ -138,6 +139,8 @@ def _open_channels(shared: Lowering) -> None:
 def _stages(shape: Shape, plan: Plan, ahead: int) -> dict[int, Stages]:
     """Return the stages of the loops that can be taken apart; ``ahead`` turns if nobody says."""
     found: dict[int, Stages] = {}
+    if len(_kinds(shape)) == 1:
+        return found
     if not _flags_for_each(shape):
         ahead = 0
     for s in ir.statements(shape.body):

@@ -1,7 +1,7 @@
 """Changing programs: references and nested blocks rewritten, unused variables dropped."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from tiledsl.npu import program as npu
 from tiledsl.scalar import Apply, Element, Local, Scalar, walk
@@ -12,12 +12,12 @@ _SCALARS = (Apply, Element, Local)
 def with_refs(step: npu.Step, change: Callable[[npu.Ref], npu.Ref]) -> npu.Step:
     """Return a leaf ``step`` with each `Ref` in it changed."""
     new: dict[str, object] = {}
-    for item in fields(step):
-        value = getattr(step, item.name)
+    for name in step.__dataclass_fields__:  # `fields` takes longer than the rest
+        value = getattr(step, name)
         if isinstance(value, npu.Ref):
-            new[item.name] = change(value)
+            new[name] = change(value)
         elif isinstance(value, npu.View):
-            new[item.name] = replace(value, ref=change(value.ref))
+            new[name] = replace(value, ref=change(value.ref))
     return replace(step, **new) if new else step  # type: ignore[arg-type]
 
 
@@ -53,18 +53,20 @@ def walk_steps(body: tuple[npu.Step, ...]) -> Iterator[npu.Step]:
 
 
 def drop_unused(body: tuple[npu.Step, ...], keep: frozenset[str]) -> tuple[npu.Step, ...]:
-    """Return ``body`` without the variables that nothing but themselves reads."""
-    while True:
-        used = set(keep)
-        for step in walk_steps(body):
-            names = set(_locals(step))
-            if isinstance(step, npu.Assign):
-                names.discard(step.name)
-            used |= names
-        smaller = _without(body, used)
-        if smaller == body:
-            return body
-        body = smaller
+    """Return ``body`` without the variables that nothing but such variables reads."""
+    reads: dict[str, set[str]] = {}  # of each variable, by what it is computed from
+    waiting = set(keep)
+    for step in walk_steps(body):
+        if isinstance(step, npu.Let | npu.Assign):
+            reads.setdefault(step.name, set()).update(_locals(step))
+        else:
+            waiting.update(_locals(step))
+    used: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        used.add(name)
+        waiting |= reads.pop(name, set()) - used
+    return _without(body, used)
 
 
 def _without(body: tuple[npu.Step, ...], used: set[str]) -> tuple[npu.Step, ...]:
@@ -87,8 +89,8 @@ def _without(body: tuple[npu.Step, ...], used: set[str]) -> tuple[npu.Step, ...]
 
 
 def _locals(step: npu.Step) -> Iterator[str]:
-    for item in fields(step):
-        yield from _locals_in(getattr(step, item.name))
+    for name in step.__dataclass_fields__:
+        yield from _locals_in(getattr(step, name))
 
 
 def _locals_in(value: object) -> Iterator[str]:
