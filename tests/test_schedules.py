@@ -180,7 +180,7 @@ def test_what_changes_nothing_is_said(target: str, schedule: str, words: str) ->
         ("warps 3", "a power of two up to 32"),
         ("split m over cube", "`vector`, or `l0` by a step"),
         ("split k over l0", "a step"),
-        ("place acc in registers", "`l0c`, `l1` or `ub`"),
+        ("place acc in registers", "`l0c`, `l1`, `ub` or `gm`"),
         ("skew k by 15", "a whole number from 0 to 14"),
         ("pipeline k depth 0", "a whole number, at least 1"),
     ],

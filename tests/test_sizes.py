@@ -23,7 +23,7 @@ from tiledsl.gpu.program import Program
 from tiledsl.ir import Binding, Kernel, OpGraph
 from tiledsl.runtime import ascend_host, cuda_host
 from tiledsl.runtime.binding import first_binding
-from tiledsl.runtime.devices import Compiled
+from tiledsl.runtime.devices import Compiled, Parted
 from tiledsl.runtime.kernel import Kernel as RuntimeKernel
 from tiledsl.syntax import tree
 from tiledsl.testing import runner
@@ -88,6 +88,9 @@ class Counting:
     compiler: ModuleCompiler
     compiled: list[str] = field(default_factory=list)
     emitted: list[str] = field(default_factory=list)
+
+    def part(self, kernel: Kernel, target: str) -> Parted:
+        return self.compiler.part(kernel, target)
 
     def instantiate(self, name: str, binding: Binding) -> Kernel | OpGraph:
         return self.compiler.instantiate(name, binding)

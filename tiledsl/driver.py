@@ -13,8 +13,9 @@ from tiledsl.runtime.errors import ArgumentError
 if TYPE_CHECKING:
     from tiledsl.check import Module
     from tiledsl.ir import Binding, Kernel, OpGraph
-    from tiledsl.runtime.devices import Compiled
+    from tiledsl.runtime.devices import Compiled, Parted
     from tiledsl.runtime.kernel import Module as RuntimeModule
+    from tiledsl.syntax.tree import Schedule
 
 # What can be built for, and what each is.
 TARGETS = {
@@ -136,10 +137,7 @@ def compile_kernel(
     from tiledsl.runtime.devices import Compiled
     from tiledsl.schedule import plan_for
 
-    if target not in TARGETS:
-        raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
-    home = module.kernels[kernel.name].module if kernel.name in module.kernels else module
-    schedules = home.schedules.get(kernel.name, ())
+    schedules = _schedules(module, kernel, target)
     if target.startswith("cuda."):
         from tiledsl import gpu
 
@@ -152,12 +150,42 @@ def compile_kernel(
     from tiledsl import npu
     from tiledsl.chips import load as load_chip
 
-    chip = load_chip(NUMPY_CHIP if target == "numpy" else target)
+    chip = load_chip(_chip_name(target))
     plan = plan_for(schedules, kernel, chip.name, tiles)
     kernel, plan = npu.fit(kernel, chip, plan)
     program = npu.lower(kernel, chip, plan)
     idle = npu.without_effect(kernel, chip, plan, program)
     return Compiled(kernel, target, plan.tiles, program, plan.cores, plan.bypass, idle)
+
+
+def part_kernel(module: "Module", kernel: "Kernel", target: str) -> "Parted":
+    """Return ``kernel`` as it is launched on ``target``: whole, or cut where its schedule says."""
+    from tiledsl.passes.cut import cut
+    from tiledsl.runtime.devices import Parted
+    from tiledsl.schedule import NoEffect, cuts_for
+
+    lines = cuts_for(_schedules(module, kernel, target), _chip_name(target))
+    if not lines:
+        return Parted(kernel)
+    found = cut(kernel, lines, module.kernels)
+    idle = tuple(
+        NoEffect(lines[name].span, _chip_name(target), f"place {name}", reason)
+        for name, reason in found.refused.items()
+    )
+    return Parted(found.graph, idle)
+
+
+def _schedules(module: "Module", kernel: "Kernel", target: str) -> "tuple[Schedule, ...]":
+    """Return the schedules of the kernel of the text, of which ``kernel`` may be a part."""
+    if target not in TARGETS:
+        raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    name = kernel.origin or kernel.name
+    home = module.kernels[name].module if name in module.kernels else module
+    return home.schedules.get(name, ())
+
+
+def _chip_name(target: str) -> str:
+    return NUMPY_CHIP if target == "numpy" else target
 
 
 def emit(compiled: "Compiled") -> dict[str, str]:
@@ -189,6 +217,10 @@ class ModuleCompiler:
         from tiledsl.check import instantiate
 
         return instantiate(self.module, name, binding)
+
+    def part(self, kernel: "Kernel", target: str) -> "Parted":
+        """Return a kernel as its schedule has it launched on a target."""
+        return part_kernel(self.module, kernel, target)
 
     def compile(self, kernel: "Kernel", target: str, tiles: Mapping[str, int]) -> "Compiled":
         """Return its program for a target."""

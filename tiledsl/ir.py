@@ -328,7 +328,8 @@ class Kernel:
     ``params`` are all tensors and scalars in the order of the header, then ``outputs``; ``tables``
     the constants that it reads. ``dims`` are the dims that are not pinned, in order of
     appearance. ``grid`` in the order written; the last varies fastest. ``tile_sizes`` are the
-    names that a schedule may set, in order of appearance.
+    names that a schedule may set, in order of appearance. ``origin`` is the kernel of the text, if
+    this is a part of it (see `tiledsl.passes.cut`): its schedule holds.
     """
 
     name: str
@@ -343,6 +344,7 @@ class Kernel:
     tile_sizes: tuple[str, ...]
     doc: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    origin: str = ""
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -359,13 +361,15 @@ class Kernel:
 class Step:
     """One launch of an op: a kernel under a binding, with what its parameters are given.
 
-    ``args`` are tensors or scalars of the op, in the order of the kernel's parameters.
+    ``args`` are tensors or scalars of the op, in the order of the kernel's parameters. ``dims``
+    are dims that the op knows under the same names, whether a tensor shows them or not.
     """
 
     kernel: Kernel
     args: tuple[Tensor | Scalar, ...]
     outputs: tuple[Tensor, ...]
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    dims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

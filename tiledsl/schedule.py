@@ -10,6 +10,8 @@ from tiledsl.diagnostics import Diagnostic
 from tiledsl.scalar import Axis, Literal, Scalar, TileSize, rewrite, walk
 from tiledsl.syntax import tree
 
+GLOBAL = "gm"  # the place of values that go from launch to launch
+
 
 @dataclass(frozen=True)
 class NoEffect(Diagnostic):
@@ -39,9 +41,11 @@ class Plan:
     core is ahead (``skew j by 2``); 0 is none.
     ``steps`` (``split k over l0 by 64``) is how much of a product's depth goes through L0 at once,
     ``shared`` (``split m over vector``) the grid range whose rows the two vector cores share, and
-    ``places`` (``place acc in ub``) says where values live. ``unrolls`` and ``warps`` are for GPUs.
+    ``places`` (``place acc in ub``) says where values live; those in global memory have cut the
+    kernel already: see `cuts_for`. ``unrolls`` and ``warps`` are for GPUs.
     ``said`` are the directives themselves: see `NoEffect`.
-    ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
+    ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``, and all
+    in a part of a kernel.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
     """
@@ -78,7 +82,10 @@ def plan_for(
     steps: dict[str, int] = {}
     places: dict[str, str] = {}
     unrolls: dict[str, int] = {}
+    cuts = cuts_for(schedules, target)
     said = [s for s in best.directives if isinstance(s, tree.Directive)] if best else []
+    placed = [s for s in said if s.word == "place" and (_global(s) or s.names[0].id in cuts)]
+    said = [s for s in said if s not in placed]
     for line in best.directives if best else ():
         match line:
             case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
@@ -102,7 +109,8 @@ def plan_for(
             case tree.Directive(word="split", names=(name,), argument=tree.Name(id="vector")):
                 plan = replace(plan, shared=name.id)
             case tree.Directive(word="place", names=(name,), argument=tree.Name(id=place)):
-                places[name.id] = place
+                if place != GLOBAL and name.id not in cuts:
+                    places[name.id] = place
             case tree.Directive(word="unroll", names=(name,), argument=tree.Number(value=by)):
                 unrolls[name.id] = int(by)
             case tree.Directive(word="unroll", names=(name,)):
@@ -116,11 +124,32 @@ def plan_for(
         sizes.update(dict.fromkeys(kernel.tile_sizes, tiles["*"]))
         soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
+    soft = frozenset(kernel.tile_sizes) if kernel.origin else soft
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
     return replace(
         plan, tiles=known, soft=soft, depths=depths, skews=skews, steps=steps, places=places,
         unrolls=unrolls, said=tuple(said),
     )  # fmt: skip
+
+
+def cuts_for(schedules: Iterable[tree.Schedule], target: str) -> dict[str, tree.Directive]:
+    """Return the values that go through global memory on ``target``, with their directives.
+
+    Of several places for one value the last holds.
+    """
+    best = schedule_for(schedules, target)
+    found: dict[str, tree.Directive] = {}
+    for line in best.directives if best else ():
+        match line:
+            case tree.Directive(word="place", names=(name,)):
+                found[name.id] = line
+            case _:
+                pass
+    return {name: line for name, line in found.items() if _global(line)}
+
+
+def _global(line: tree.Directive) -> bool:
+    return isinstance(line.argument, tree.Name) and line.argument.id == GLOBAL
 
 
 def schedule_for(schedules: Iterable[tree.Schedule], target: str) -> tree.Schedule | None:

@@ -300,7 +300,7 @@ def _expected(line: tree.Directive) -> str:
         case tree.Directive(word="split"):
             return "`vector`, or `l0` by a step"
         case tree.Directive(word="place", argument=tree.Name(id=place)):
-            return "" if place in ("l0c", "l1", "ub") else "`l0c`, `l1` or `ub`"
+            return "" if place in ("l0c", "l1", "ub", "gm") else "`l0c`, `l1`, `ub` or `gm`"
         case tree.Directive(word="warps", argument=argument):
             fits = isinstance(argument, tree.Number) and argument.value in (1, 2, 4, 8, 16, 32)
             return "" if fits else "a power of two up to 32"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiledsl.diagnostics import Diagnostic
-from tiledsl.ir import Kernel
+from tiledsl.ir import Kernel, OpGraph
 from tiledsl.ops.registry import Array
 from tiledsl.runtime.errors import ArgumentError, AssertionFailedError, DeviceError
 from tiledsl.runtime.evaluate import Number, evaluate
@@ -41,6 +41,17 @@ class Compiled:
     program: "NpuProgram | GpuProgram" = field(repr=False)
     cores: int | None = None
     bypass: frozenset[str] = frozenset()
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A kernel as it is launched on one target: itself, or the op of its parts.
+
+    ``warnings`` are the directives that were to cut it and do not.
+    """
+
+    graph: Kernel | OpGraph
     warnings: tuple[Diagnostic, ...] = ()
 
 

@@ -43,7 +43,10 @@ def estimate_kernel(
     missing = [name for name in graph.dims if name not in dims]
     if missing:
         raise ArgumentError(f"{kernel.name}: dims: give {', '.join(missing)}")
-    (compiled,) = kernel.compiled(graph, chip, tiles or {})
+    programs = kernel.compiled(graph, chip, tiles or {})
+    if len(programs) > 1:
+        raise ArgumentError(f"{kernel.name}: its schedule makes {len(programs)} launches of it")
+    (compiled,) = programs
     program = compiled.program
     assert isinstance(program, Program)
     elements = {

@@ -9,9 +9,10 @@ from tiledsl.diagnostics import CompileError, Diagnostic
 from tiledsl.ir import Binding, OpGraph, Tensor
 from tiledsl.ir import Kernel as KernelIR
 from tiledsl.ops.registry import Array
+from tiledsl.passes.cut import names_of
 from tiledsl.passes.debugging import drop_debugging
 from tiledsl.runtime.binding import Header, arguments, first_binding, specialise, written
-from tiledsl.runtime.devices import Compiled, Run, run_on, target_of
+from tiledsl.runtime.devices import Compiled, Parted, Run, run_on, target_of
 from tiledsl.runtime.errors import ArgumentError, ScheduleWarning
 from tiledsl.runtime.evaluate import Number, evaluate
 from tiledsl.runtime.fallback import NUMPY, refused, run_in_numpy
@@ -28,6 +29,9 @@ class Compiler(Protocol):
 
     def instantiate(self, name: str, binding: Binding) -> KernelIR | OpGraph:
         """Return the kernel or op ``name`` for one binding."""
+
+    def part(self, kernel: KernelIR, target: str) -> Parted:
+        """Return ``kernel`` as its schedule has it launched on ``target``: whole, or in parts."""
 
     def compile(self, kernel: KernelIR, target: str, tiles: Mapping[str, int]) -> Compiled:
         """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule."""
@@ -76,7 +80,7 @@ class Result:
 
     @property
     def launches(self) -> int:
-        """The number of steps: one, or those of an op."""
+        """The number of steps: one, those of an op, or the parts of a kernel that is cut."""
         return len(self.runs)
 
     def report(self) -> str:
@@ -95,7 +99,9 @@ class Kernel:
         self.header = header
         self._compiler = compiler
         self._instances: dict[Binding, KernelIR | OpGraph] = {}
+        self._parted: dict[_Key, KernelIR | OpGraph] = {}
         self._compiled: dict[_Key, Compiled] = {}
+        self._told: set[_Key] = set()
         self._files: dict[int, dict[str, str]] = {}
 
     @property
@@ -187,19 +193,23 @@ class Kernel:
         """Return the files for ``target`` by name.
 
         A generic that ``types`` does not name takes its first choice; ``dims`` are pinned. The
-        files of an op are in one folder a step. ``fallback`` gives the files of a kernel that the
-        target cannot do. ``debug`` leaves ``print`` and ``assert`` in.
+        files of an op, or of a kernel that its schedule cuts, are in one folder a launch.
+        ``fallback`` gives the files of a kernel that the target cannot do. ``debug`` leaves
+        ``print`` and ``assert`` in.
         """
         binding = first_binding(self.header, types or {}, consts or {}, dims or {})
         graph = self.instance(binding)
         _know_tiles(graph, tiles or {})
-        if isinstance(graph, KernelIR):
-            return self._built(graph, target, tiles or {}, fallback, debug)
+        built = [
+            part
+            for kernel in _kernels(graph)
+            for part in self._built(kernel, target, tiles or {}, fallback, debug)
+        ]
+        if isinstance(graph, KernelIR) and len(built) == 1:
+            return built[0][1]
         files: dict[str, str] = {}
-        for number, step in enumerate(graph.steps, 1):
-            folder = f"{number}_{step.kernel.name}"
-            built = self._built(step.kernel, target, tiles or {}, fallback, debug)
-            files |= {f"{folder}/{n}": text for n, text in built.items()}
+        for number, (name, texts) in enumerate(built, 1):
+            files |= {f"{number}_{name}/{n}": text for n, text in texts.items()}
         return files
 
     def instance(self, binding: Binding) -> KernelIR | OpGraph:
@@ -215,10 +225,42 @@ class Kernel:
         tiles: Mapping[str, int],
         debug: bool = False,
     ) -> list[Compiled]:
-        """Return the programs of an instance: one, or one a step of an op."""
+        """Return the programs of an instance, one a launch."""
         _know_tiles(graph, tiles)
-        kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
-        return [self._compile(kernel, target, tiles, debug) for kernel in kernels]
+        found = []
+        for kernel in _kernels(graph):
+            parts = _kernels(self.parted(kernel, target, debug))
+            found += [self._compile(part, target, tiles, debug) for part in parts]
+            self._tell(parts, target, tiles, debug)
+        return found
+
+    def parted(self, kernel: KernelIR, target: str, debug: bool = False) -> KernelIR | OpGraph:
+        """Return a kernel as its schedule has it launched: itself, or the op of its parts."""
+        key = (kernel.binding, kernel.name, target, (), debug)
+        if key not in self._parted:
+            plain = kernel if debug else drop_debugging(kernel)
+            found = self._compiler.part(plain, target)
+            self._parted[key] = kernel if isinstance(found.graph, KernelIR) else found.graph
+            for warning in found.warnings:
+                _warn(warning)
+        return self._parted[key]
+
+    def launches(
+        self,
+        graph: KernelIR | OpGraph,
+        launch: Launch,
+        target: str,
+        tiles: Mapping[str, int],
+        debug: bool = False,
+    ) -> Iterator[tuple[Compiled, Launch]]:
+        """Yield the programs of an instance, each with its launch, in the order in which they run.
+
+        A launch is made when the one before it has been taken, and so may have run.
+        """
+        programs = iter(self.compiled(graph, target, tiles, debug))
+        for kernel, inner in steps(graph, launch):
+            for _, own in steps(self.parted(kernel, target, debug), inner):
+                yield next(programs), own
 
     def files(self, compiled: Compiled) -> dict[str, str]:
         """Return the files of one of its compiled programs, by name; they are kept."""
@@ -248,47 +290,64 @@ class Kernel:
         runs: list[Run] = []
         wanted = device in ("sim", NUMPY) if debug is None else debug
         for kernel, inner in steps(graph, launch):
-            plain = kernel if wanted else drop_debugging(kernel)
             if device == NUMPY:
                 inner.fill()
-                runs.append(run_in_numpy(plain, inner))
+                runs.append(run_in_numpy(kernel if wanted else drop_debugging(kernel), inner))
                 continue
-            try:
-                compiled = self._compile(kernel, target, tiles or {}, wanted)
-            except CompileError as error:
-                reason = refused(error)
-                if not fallback or reason is None:
-                    raise
-                inner.fill()
-                runs.append(run_in_numpy(plain, inner, reason))
-                continue
-            runs.append(run_on(device, compiled, inner, self._compiler.emit, hazards=hazards))
+            parted = self.parted(kernel, target, wanted)
+            for part, own in steps(parted, inner):
+                try:
+                    compiled = self._compile(part, target, tiles or {}, wanted)
+                except CompileError as error:
+                    reason = refused(error)
+                    if not fallback or reason is None:
+                        raise
+                    own.fill()
+                    plain = part if wanted else drop_debugging(part)
+                    runs.append(run_in_numpy(plain, own, reason))
+                    continue
+                runs.append(run_on(device, compiled, own, self._compiler.emit, hazards=hazards))
+            self._tell(_kernels(parted), target, tiles or {}, wanted)
         launch.finish()
         return Result(launch.outputs, tuple(runs))
 
     def _built(
         self, kernel: KernelIR, target: str, tiles: Mapping[str, int], fallback: Fallback | None,
         debug: bool,
-    ) -> dict[str, str]:  # fmt: skip
+    ) -> list[tuple[str, dict[str, str]]]:  # fmt: skip
+        """Return the name and the files of each launch of a kernel."""
+        parts = _kernels(self.parted(kernel, target, debug))
         try:
-            return self._compiler.emit(self._compile(kernel, target, tiles, debug))
+            compiled = [self._compile(part, target, tiles, debug) for part in parts]
         except CompileError as error:
             reason = refused(error)
             if fallback is None or reason is None:
                 raise
-            return fallback(kernel, reason)
+            return [(kernel.name, fallback(kernel, reason))]
+        self._tell(parts, target, tiles, debug)
+        return [(c.kernel.name, self._compiler.emit(c)) for c in compiled]
 
     def _compile(
         self, kernel: KernelIR, target: str, tiles: Mapping[str, int], debug: bool = False
     ) -> Compiled:
-        own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
-        key = (kernel.binding, kernel.name, target, tuple(sorted(own.items())), debug)
+        key, own = _key(kernel, target, tiles, debug)
         if key not in self._compiled:
             kernel = kernel if debug else drop_debugging(kernel)
-            compiled = self._compiled[key] = self._compiler.compile(kernel, target, own)
-            for warning in compiled.warnings:
-                warnings.warn(warning.render().rstrip(), ScheduleWarning, stacklevel=2)
+            self._compiled[key] = self._compiler.compile(kernel, target, own)
         return self._compiled[key]
+
+    def _tell(
+        self, parts: Sequence[KernelIR], target: str, tiles: Mapping[str, int], debug: bool
+    ) -> None:
+        """Warn, once, of directives that change nothing in any of the parts of a kernel."""
+        keys = [_key(part, target, tiles, debug)[0] for part in parts]
+        found = [self._compiled[key] for key in keys if key in self._compiled]
+        if not found or keys[0] in self._told:
+            return
+        self._told.add(keys[0])
+        spans = set.intersection(*({w.span for w in c.warnings} for c in found))
+        for span in sorted(spans, key=lambda s: s.start):
+            _warn(_nearest([(c.kernel, w) for c in found for w in c.warnings if w.span == span]))
 
 
 class Module(Mapping[str, Kernel]):
@@ -311,13 +370,38 @@ class Module(Mapping[str, Kernel]):
         return f"<tiledsl module {self.name}: {', '.join(self._kernels)}>"
 
 
+def _kernels(graph: KernelIR | OpGraph) -> list[KernelIR]:
+    """Return a kernel, or those of the steps of an op."""
+    return [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
+
+
+def _key(
+    kernel: KernelIR, target: str, tiles: Mapping[str, int], debug: bool
+) -> tuple[_Key, dict[str, int]]:
+    """Return what tells a program from others, and the tile sizes that the kernel has."""
+    own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
+    return (kernel.binding, kernel.name, target, tuple(sorted(own.items())), debug), own
+
+
+def _warn(warning: Diagnostic) -> None:
+    warnings.warn(warning.render().rstrip(), ScheduleWarning, stacklevel=3)
+
+
+def _nearest(found: Sequence[tuple[KernelIR, Diagnostic]]) -> Diagnostic:
+    """Return the warning of the part that has what the directive names."""
+    for kernel, warning in found:
+        words = set(warning.span.text.replace(",", " ").split())
+        if words & names_of(kernel):
+            return warning
+    return found[0][1]
+
+
 def _param(param: tree.Param) -> Param:
     return Param(param.name.id, written(param), param.kind, param.default is not None)
 
 
 def _know_tiles(graph: KernelIR | OpGraph, tiles: Mapping[str, int]) -> None:
-    kernels = [step.kernel for step in graph.steps] if isinstance(graph, OpGraph) else [graph]
-    known = {name for kernel in kernels for name in kernel.tile_sizes}
+    known = {name for kernel in _kernels(graph) for name in kernel.tile_sizes}
     for name, size in tiles.items():
         if name != "*" and name not in known:
             listed = ", ".join(sorted(known)) or "none"
@@ -331,6 +415,7 @@ def steps(graph: KernelIR | OpGraph, launch: Launch) -> Iterator[tuple[KernelIR,
     if isinstance(graph, KernelIR):
         yield graph, launch
         return
+    launch.fill()
     for temp in graph.temps:
         launch.arrays[temp.name] = allocate(temp, launch)
     for step in graph.steps:
@@ -342,6 +427,7 @@ def steps(graph: KernelIR | OpGraph, launch: Launch) -> Iterator[tuple[KernelIR,
                 given[param.name] = evaluate(arg, launch.dims, launch.scalars, launch.arrays)
         outputs = zip(step.kernel.outputs, step.outputs, strict=True)
         ready = {mine.name: launch.arrays[theirs.name] for mine, theirs in outputs}
-        inner = prepare(step.kernel, given, {}, ready)
+        known = {name: launch.dims[name] for name in step.dims}
+        inner = prepare(step.kernel, given, known, ready)
         yield step.kernel, inner
         inner.finish()

@@ -7,12 +7,11 @@ from typing import Any
 
 from tiledsl.chips import load
 from tiledsl.diagnostics import CompileError
-from tiledsl.ir import Kernel as KernelIR
 from tiledsl.npu.program import For, If, Program, Step
 from tiledsl.runtime.binding import specialise
 from tiledsl.runtime.devices import Compiled, tables_of, target_of
 from tiledsl.runtime.errors import ArgumentError
-from tiledsl.runtime.kernel import Kernel, steps
+from tiledsl.runtime.kernel import Kernel
 from tiledsl.runtime.launch import Launch, prepare
 from tiledsl.simulator.figures import Figures, figures, text
 from tiledsl.simulator.page import Shown
@@ -203,10 +202,9 @@ def _parts(
 ) -> Iterator[Part]:  # fmt: skip
     """Yield each launch of a kernel or op, traced."""
     graph = kernel.instance(specialise(kernel.header, given, types))
-    compiled = kernel.compiled(graph, target_of("sim", setting.chip), setting.tiles)
     launch = prepare(graph, given, dims)
-    pairs: Iterator[tuple[KernelIR, Launch]] = steps(graph, launch)
-    for step, (_, inner) in zip(compiled, pairs, strict=True):
+    target = target_of("sim", setting.chip)
+    for step, inner in kernel.launches(graph, launch, target, setting.tiles):
         found = _traced(step, inner, setting.cores or step.cores)
         yield Part(found, figures(found), step.tiles)
 

@@ -6,7 +6,7 @@ import torch
 
 from tiledsl.gpu.program import Program
 from tiledsl.ir import Kernel as KernelIR
-from tiledsl.ir import OpGraph, Tensor
+from tiledsl.ir import OpGraph, Step, Tensor
 from tiledsl.runtime.cuda import launch_cuda
 from tiledsl.runtime.devices import Compiled, tables_of
 from tiledsl.runtime.errors import ArgumentError
@@ -30,27 +30,40 @@ def run(
         if isinstance(tensor, Tensor) and tensors[tensor.name].device != device:
             raise ArgumentError(f"{tensor.name}: is not on {device}, where the first tensor is")
     scalars = {n: v for n, v in given.items() if isinstance(v, int | float | bool)}
-    compiled = kernel.compiled(graph, target_of(device), tiles)
+    compiled = iter(kernel.compiled(graph, target_of(device), tiles))
     sizes = solve(graph, tensors, scalars, dims)
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     made = {t.name: _made(t, sizes, device) for t in graph.outputs}
     whole |= made
-    if isinstance(graph, KernelIR):
-        _launch(kernel, compiled[0], whole, scalars, device, dims)
-    else:
-        whole |= {t.name: _made(t, sizes, device) for t in graph.temps}
-        for part, step in zip(compiled, graph.steps, strict=True):
+
+    def launch(
+        one: KernelIR | OpGraph, tensors: Mapping[str, torch.Tensor],
+        scalars: Mapping[str, Number], dims: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        """Launch a kernel, or the steps of an op, of which some may be cut in parts."""
+        if isinstance(one, KernelIR):
+            parted = kernel.parted(one, target_of(device))
+            if isinstance(parted, KernelIR):
+                _launch(kernel, next(compiled), tensors, scalars, device, dims)
+                return
+            one = parted
+        sizes = solve(one, tensors, scalars, dims)
+        known = {**tensors, **{t.name: _made(t, sizes, device) for t in one.temps}}
+        for step in one.steps:
             inner: dict[str, torch.Tensor] = {}
             numbers: dict[str, Number] = {}
-            outer = (*step.args, *step.outputs)
-            for mine, theirs in zip(
-                (*part.kernel.params, *part.kernel.outputs), outer, strict=True
-            ):
+            mine = (*step.kernel.params, *step.kernel.outputs)
+            for param, theirs in zip(mine, (*step.args, *step.outputs), strict=True):
                 if isinstance(theirs, Tensor):
-                    inner[mine.name] = whole[theirs.name]
+                    inner[param.name] = known[theirs.name]
                 else:
-                    numbers[mine.name] = evaluate(theirs, _plain(sizes), _numbers(sizes), {})
-            _launch(kernel, part, inner, numbers, device, {})
+                    numbers[param.name] = evaluate(theirs, _plain(sizes), _numbers(sizes), {})
+            if step.kernel.origin:
+                _launch(kernel, next(compiled), inner, numbers, device, _chosen(step, sizes))
+            else:
+                launch(step.kernel, inner, numbers, _chosen(step, sizes))
+
+    launch(graph, whole, scalars, dims)
     for tensor in graph.params:
         if isinstance(tensor, Tensor) and tensor.role == "inout":
             caller, ours = tensors[tensor.name], whole[tensor.name]
@@ -103,6 +116,11 @@ def _made(tensor: Tensor, sizes: Sizes, device: torch.device) -> torch.Tensor:
     """Return memory for an output or a temporary."""
     kind = torch_type(tensor.name, tensor.dtype)
     return torch.empty(sizes.shape(tensor), dtype=kind, device=device)
+
+
+def _chosen(step: Step, sizes: Sizes) -> dict[str, int]:
+    """Return the dims that a step is told."""
+    return {name: int(sizes.dims[name]) for name in step.dims}
 
 
 def _plain(sizes: Sizes) -> dict[str, int]:

@@ -65,16 +65,13 @@ class Answer:
 
 def predict(subject: Subject, choice: Choice) -> Answer:
     """Return how long ``subject`` takes under ``choice``; it may be called in any process."""
-    from tiledsl.runtime.kernel import steps
-
     try:
         kernel, inputs, launch = _launched(subject, choice.directives, choice.bare)
-        compiled = kernel.compiled(inputs.graph, subject.chip, dict(choice.tiles))
-        launches = steps(inputs.graph, launch)
-        total = sum(_one(c, inner) for c, (_, inner) in zip(compiled, launches, strict=True))
+        launches = list(kernel.launches(inputs.graph, launch, subject.chip, dict(choice.tiles)))
+        total = sum(_one(compiled, inner) for compiled, inner in launches)
     except (ArgumentError, CompileError) as error:
         return Answer(None, {}, str(error).split("\n", 1)[0])
-    return Answer(total, {name: size for c in compiled for name, size in c.tiles.items()})
+    return Answer(total, {name: size for c, _ in launches for name, size in c.tiles.items()})
 
 
 def _one(compiled: "Compiled", launch: "Launch") -> float:
