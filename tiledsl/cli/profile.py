@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tiledsl.runtime.profile import Profile
 
 _VALUE = re.compile(r"(\*|[A-Za-z_]\w*)=.")
+_SIZES = re.compile(r"[\w*]+=\w+(,[\w*]+=\w+)*")
 _Pages = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -26,7 +28,7 @@ _Pages = click.Path(dir_okay=False, path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=_Pages, help="Write a page with timeline, memory and roofline.")
 @click.option("--trace", "events", type=_Pages, help="Write a trace that Perfetto opens.")
-@click.option("--compare", is_flag=True, help="Two FILEs side by side; each may end in @BN=64.")
+@click.option("--compare", is_flag=True, help="Two FILEs side by side; each may end in @BN=64;….")
 @click.option("--quick", is_flag=True, help="Try no other settings.")
 def profile(
     words: tuple[str, ...],
@@ -46,7 +48,8 @@ def profile(
 
     NAME is as for `run`. What bounds the kernel is told in one sentence, with the best of the
     settings near by, which the model has tried. With --compare there are two FILEs, each with
-    settings of its own after an @ where that is wanted: gemm.tile:gemm@BN=64,cores=8
+    settings and directives of its own after an @ where that is wanted:
+    "gemm.tile:gemm@BN=64,cores=8; place acc in gm"
     """
     from tiledsl.runtime.profile import compare as side_by_side
 
@@ -55,19 +58,17 @@ def profile(
     if len(files) != 1 + compare:
         wanted = "two files" if compare else "one file (--compare takes two)"
         raise click.UsageError(f"expected {wanted}, got {', '.join(files) or 'none'}")
-    given, own = parse(values), [_with_settings(file) for file in files]
-    found = [choose(file, given, search) for file, _ in own]
+    given, sides = parse(values), [_side(file) for file in files]
+    found = [choose(side.file, given, search) for side in sides]
     unknown = set(found[0].unknown).intersection(*(f.unknown for f in found))
     refuse_unknown(sorted(unknown), [f.kernel.header for f in found])
-    if schedule is not None:
-        from tiledsl.driver import reschedule
-
-        counts = [reschedule(f.module, f.kernel.name, schedule) for f in found]
-        cores = cores or counts[0]
-    profiles = [
-        _profile(f, tile_sizes(pairs) | sizes, chip, seed, cores, quick or compare)
-        for f, (_, sizes) in zip(found, own, strict=True)
-    ]
+    common_sizes = tile_sizes(pairs)
+    profiles = []
+    for side, one in zip(sides, found, strict=True):
+        blocks = _scheduled(one, [*([schedule] if schedule else []), *side.directives])
+        sizes = common_sizes | side.sizes
+        profile = _profile(one, sizes, chip, seed, cores or blocks, quick or compare)
+        profiles.append(replace(profile, name=f"{profile.name}{side.words}"))
     if html is not None:
         from tiledsl.simulator.page import page
 
@@ -83,12 +84,34 @@ def profile(
     click.echo(side_by_side(*profiles) if compare else profiles[0].text())
 
 
-def _with_settings(word: str) -> tuple[str, dict[str, int]]:
-    """Return the parts of ``FILE:KERNEL@NAME=SIZE,…``."""
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What ``FILE@NAME=SIZE,…; DIRECTIVE; …`` asks for; ``words`` are those from the @ on."""
+
+    file: str
+    sizes: dict[str, int] = field(default_factory=dict)
+    directives: tuple[str, ...] = ()
+    words: str = ""
+
+
+def _side(word: str) -> _Side:
     file, at, settings = word.rpartition("@")
-    if not at or "=" not in settings:
-        return word, {}
-    return file, tile_sizes(settings.split(","))
+    lines = [line.strip() for line in settings.split(";")]
+    if not at or not all(" " in line or "=" in line for line in lines):
+        return _Side(word)
+    sizes = [line for line in lines if _SIZES.fullmatch(line)]
+    directives = tuple(line for line in lines if line not in sizes)
+    return _Side(file, tile_sizes(",".join(sizes).split(",")) if sizes else {}, directives,
+                 f"@{settings}")  # fmt: skip
+
+
+def _scheduled(chosen: Chosen, directives: list[str]) -> int | None:
+    """Let directives hold for a kernel; return the number of blocks, if they name it."""
+    from tiledsl.driver import reschedule
+
+    if not directives:
+        return None
+    return reschedule(chosen.module, chosen.kernel.name, ";".join(directives))
 
 
 def _profile(

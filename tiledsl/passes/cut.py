@@ -91,27 +91,24 @@ def names_of(kernel: ir.Kernel) -> set[str]:
 def _end(kernel: ir.Kernel, lean: ir.Kernel, name: str) -> int | str:
     """Return how many statements of ``lean`` stand before the cut, or why there is none."""
     state = {s.var for s in lean.body if isinstance(s, ir.Declare) and s.var.name == name}
-    state = {var for var in state if _inside(var.span, kernel.span)}
     giving = [
-        number
+        (number, top)
         for number, top in enumerate(lean.body, 1)
         if any(isinstance(s, ir.Declare | ir.Assign) and s.var in state
                for s in ir.statements((top,)))
-        or (_inside(top.span, kernel.span) and any(v.name == name for v in ir.results(top)))
+        or any(value.name == name for value in ir.results(top))
     ]  # fmt: skip
+    # A function that is called may have a value of that name, too.
+    own = [number for number, top in giving if _inside(top.span, kernel.span)]
     if giving:
-        return giving[-1]
+        return own[-1] if own else giving[-1][0]
     for s in ir.statements(kernel.body):
-        if any(v.name == name for v in ir.results(s)):
-            nested = not any(s is top for top in kernel.body)
-            return _NESTED if nested else "nothing reads it"
-        if isinstance(s, ir.Declare) and s.var.name == name:
-            nested = not any(s is top for top in kernel.body)
-            return _NESTED if nested else "nothing reads it"
+        declared = isinstance(s, ir.Declare) and s.var.name == name
+        if declared or any(value.name == name for value in ir.results(s)):
+            if any(s is top for top in kernel.body):
+                return "nothing reads it"
+            return "a value inside a loop or a branch cannot be cut at"
     return "it is no tile of its own, but a number or another name of a value"
-
-
-_NESTED = "a value inside a loop or a branch cannot be cut at"
 
 
 def _inside(part: Span, whole: Span) -> bool:

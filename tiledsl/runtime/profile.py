@@ -77,8 +77,9 @@ class Profile:
 
     @property
     def tiles(self) -> dict[str, int]:
-        """The tile sizes of all launches."""
-        return {name: size for part in self.parts for name, size in part.tiles.items()}
+        """The tile sizes of all launches; where they differ, those of the longest."""
+        parts = sorted(self.parts, key=lambda part: part.figures.cycles)
+        return {n: s for part in (*self.parts, *parts) for n, s in part.tiles.items()}
 
     @property
     def bottleneck(self) -> str:
@@ -90,8 +91,7 @@ class Profile:
     def text(self) -> str:
         """Return all of it for people."""
         shown = [text(part.figures, self.sources) for part in self.parts]
-        sizes = ", ".join(f"{name} = {size}" for name, size in self.tiles.items())
-        lines = [*shown, f"  tile sizes: {sizes or 'none'}"]
+        lines = [*shown, f"  tile sizes: {self._sizes()}"]
         if self.trials:
             first = sorted(self.trials, key=lambda trial: trial.cycles)[:_SHOWN]
             told = "; ".join(f"{t.words}: {t.cycles / self.cycles - 1:+.0%}" for t in first)
@@ -115,6 +115,13 @@ class Profile:
             "launches": [asdict(part.figures) | {"tiles": dict(part.tiles)} for part in self.parts],
             "trials": [asdict(trial) for trial in self.trials],
         }
+
+    def _sizes(self) -> str:
+        """Return the tile sizes in words, of each launch where they differ."""
+        whole = self.tiles
+        if all(whole[name] == size for part in self.parts for name, size in part.tiles.items()):
+            return _listed(whole) or "none"
+        return "; ".join(f"{p.figures.kernel} {_listed(p.tiles) or 'none'}" for p in self.parts)
 
     def _way_out(self) -> str:
         best = min(self.trials, key=lambda trial: trial.cycles)
@@ -264,6 +271,10 @@ def _bound(found: Figures) -> str:
     if top.busy < _IDLE and wait is not None and wait[1] > _WORTH:
         words += f", and it waits {wait[1]:.0%} of the time for {wait[0]}"
     return words
+
+
+def _listed(tiles: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {size}" for name, size in tiles.items())
 
 
 def _crossing(found: Figures, other: str) -> float:

@@ -68,10 +68,15 @@ def predict(subject: Subject, choice: Choice) -> Answer:
     try:
         kernel, inputs, launch = _launched(subject, choice.directives, choice.bare)
         launches = list(kernel.launches(inputs.graph, launch, subject.chip, dict(choice.tiles)))
-        total = sum(_one(compiled, inner) for compiled, inner in launches)
+        cycles = [_one(compiled, inner) for compiled, inner in launches]
     except (ArgumentError, CompileError) as error:
         return Answer(None, {}, str(error).split("\n", 1)[0])
-    return Answer(total, {name: size for c, _ in launches for name, size in c.tiles.items()})
+    # Parts of one kernel may have taken different sizes: those of the longest launch count.
+    programs = [compiled for compiled, _ in launches]
+    ranked = sorted(range(len(programs)), key=cycles.__getitem__)
+    every = (*programs, *(programs[number] for number in ranked))
+    sizes = {name: size for compiled in every for name, size in compiled.tiles.items()}
+    return Answer(sum(cycles), sizes)
 
 
 def _one(compiled: "Compiled", launch: "Launch") -> float:
