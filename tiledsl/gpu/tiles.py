@@ -29,19 +29,24 @@ def choose_tiles(
 ) -> dict[str, int]:
     """Return a size for every tile size of ``kernel``; those of ``fixed`` stay.
 
-    Start from what suits each range's part, then halve the largest until the program fits and
-    its accumulators leave registers to spare.
+    Those that are soft in ``schedule`` stay as far as they fit. Start from what suits each range's
+    part, then halve the largest until the program fits and its accumulators leave registers to
+    spare.
     """
     free = [name for name in kernel.tile_sizes if name not in fixed]
+    soft = [name for name in kernel.tile_sizes if name in fixed and name in schedule.soft]
     sizes = {**_wishes(kernel, fixed), **fixed}
-    while free:
+    while free or soft:
         program = smallest(kernel, sizes, target, schedule)
         fits = program.shared_bytes <= program.target.shared_bytes
-        if fits and _accumulators(program) <= _ACCUMULATORS:
+        if fits and (not free or _accumulators(program) <= _ACCUMULATORS):
             break
-        largest = max(free, key=lambda name: sizes[name])
-        if sizes[largest] == 1:
+        able = [name for name in free if sizes[name] > 1]
+        if not able and not fits:
+            able = [name for name in soft if sizes[name] > 1]
+        if not able:
             break
+        largest = max(able, key=lambda name: sizes[name])
         sizes[largest] = max(1, sizes[largest] // 2)
     return {name: sizes[name] for name in kernel.tile_sizes}
 
