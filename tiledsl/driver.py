@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tiledsl.ir import Binding, Kernel, OpGraph
     from tiledsl.runtime.devices import Compiled, Parted
     from tiledsl.runtime.kernel import Module as RuntimeModule
+    from tiledsl.schedule import Plan
     from tiledsl.syntax.tree import Schedule
 
 # What can be built for, and what each is.
@@ -131,18 +132,33 @@ def compile_kernel(
 ) -> "Compiled":
     """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule.
 
-    Sizes under their own names hold; those of a schedule, or of ``"*"``, as far as they fit.
+    Sizes under their own names hold; those of a schedule, or of ``"*"``, as far as they fit. In a
+    part of a kernel all hold as far as they fit, for they are chosen for the whole.
     """
-    from tiledsl.passes import run_passes
-    from tiledsl.runtime.devices import Compiled
+    from dataclasses import replace
+
     from tiledsl.schedule import plan_for
 
     schedules = _schedules(module, kernel, target)
+    plan = plan_for(schedules, kernel, _chip_name(target), tiles)
+    try:
+        return _planned(kernel, target, plan)
+    except CompileError:
+        soft = frozenset(kernel.tile_sizes)
+        if not kernel.origin or plan.soft == soft:
+            raise
+        return _planned(kernel, target, replace(plan, soft=soft))
+
+
+def _planned(kernel: "Kernel", target: str, plan: "Plan") -> "Compiled":
+    """Return the program of ``kernel`` for ``target`` under ``plan``."""
+    from tiledsl.passes import run_passes
+    from tiledsl.runtime.devices import Compiled
+
     if target.startswith("cuda."):
         from tiledsl import gpu
 
         kernel = run_passes(kernel)
-        plan = plan_for(schedules, kernel, target, tiles)
         sizes = gpu.choose_tiles(kernel, target, plan.tiles, plan)
         found = gpu.lower(kernel, sizes, target, plan)
         warnings = gpu.without_effect(plan, found)
@@ -151,7 +167,6 @@ def compile_kernel(
     from tiledsl.chips import load as load_chip
 
     chip = load_chip(_chip_name(target))
-    plan = plan_for(schedules, kernel, chip.name, tiles)
     kernel, plan = npu.fit(kernel, chip, plan)
     program = npu.lower(kernel, chip, plan)
     idle = npu.without_effect(kernel, chip, plan, program)

@@ -44,8 +44,7 @@ class Plan:
     ``places`` (``place acc in ub``) says where values live; those in global memory have cut the
     kernel already: see `cuts_for`. ``unrolls`` and ``warps`` are for GPUs.
     ``said`` are the directives themselves: see `NoEffect`.
-    ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``, and all
-    in a part of a kernel.
+    ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
     """
@@ -124,7 +123,6 @@ def plan_for(
         sizes.update(dict.fromkeys(kernel.tile_sizes, tiles["*"]))
         soft = frozenset(kernel.tile_sizes) - set(tiles)
     sizes.update({name: size for name, size in tiles.items() if name != "*"})
-    soft = frozenset(kernel.tile_sizes) if kernel.origin else soft
     known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
     return replace(
         plan, tiles=known, soft=soft, depths=depths, skews=skews, steps=steps, places=places,
