@@ -388,6 +388,23 @@ def test_the_way_to_a_gpu() -> None:
     torch.testing.assert_close(dw, to_torch(wanted["dw"]), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("model")
+def test_the_way_to_a_gpu_of_a_kernel_in_parts() -> None:
+    from tiledsl.driver import load_checked, reschedule
+    from tiledsl.torch.operator import _Operator
+
+    module, kernels = load_checked(KERNELS / "norm.tile")
+    reschedule(module, "layer_norm", "place r in gm")
+    kernel = kernels["layer_norm"]
+    given = {"x": normal(5, 40), "w": normal(40), "b": normal(40), "eps": 1e-5}
+    wanted = kernel.run(given, device="cuda-host")
+    assert wanted.launches == 2
+    graph = _Operator(kernel, "sim", {}, {}, {}, "").call((), given).graph
+    found = gpu.run(kernel, graph, given, torch.device("cpu"), {}, {})
+    for tensor, array in zip(found, wanted.outputs.values(), strict=True):
+        torch.testing.assert_close(tensor, to_torch(array), rtol=1e-5, atol=1e-6)
+
+
 def test_the_core_does_not_need_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
