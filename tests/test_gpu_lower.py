@@ -53,7 +53,7 @@ kernel scan(x: f32[M, N]) -> (y: f32[M, N]):
     (found,) = caught.value.diagnostics
     assert found.code == "S101"
     assert "480,000 bytes of shared memory; a block of cuda.sm80 has 166,912" in found.message
-    assert "BM = 4" in (found.help or "")
+    assert "`BM = 1` (not 4) would fit" in (found.help or "")
     kernel = kernel_of(text)
     assert gpu.choose_tiles(kernel, SM80, {}) == {"BM": 1}
     assert gpu.shared_bytes(kernel, {"BM": 4}, SM80) == 480_000

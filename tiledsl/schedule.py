@@ -1,6 +1,6 @@
 """Schedules applied: which tile sizes and directives hold for a kernel on a target."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from typing import Literal as Lit
@@ -190,3 +190,23 @@ def settle(scalar: Scalar, tiles: Mapping[str, int]) -> Scalar:
         return Literal(tiles[part.name]) if isinstance(part, TileSize) else None
 
     return rewrite(scalar, change)
+
+
+def largest_fitting(
+    tiles: Mapping[str, int], fits: Callable[[dict[str, int]], bool]
+) -> tuple[tuple[str, int], ...]:
+    """Return for each size alone the largest half, quarter and so on of it that ``fits``."""
+    found: list[tuple[str, int]] = []
+    for name, size in tiles.items():
+        smaller = size // 2
+        while smaller and not fits({**tiles, name: smaller}):
+            smaller //= 2
+        if smaller:
+            found.append((name, smaller))
+    return tuple(found)
+
+
+def would_fit(sizes: tuple[tuple[str, int], ...], now: Mapping[str, int]) -> str:
+    """Return the way out of tiles that are too large: one smaller size, or none at all."""
+    words = ", or ".join(f"`{name} = {size}` (not {now[name]})" for name, size in sizes)
+    return f"{words} would fit; without a size the compiler takes one that does"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tiledsl.diagnostics import Diagnostic
+from tiledsl.schedule import would_fit
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class OverShared(Diagnostic):
     needed: int
     rows: tuple[tuple[str, str, int], ...]
     sizes: tuple[tuple[str, int], ...]
+    fitting: tuple[tuple[str, int], ...] = ()
 
     @property
     def message(self) -> str:
@@ -55,7 +57,9 @@ class OverShared(Diagnostic):
 
     @property
     def help(self) -> str | None:
-        """Name the sizes that could be smaller."""
+        """Name the largest sizes that fit, or the sizes that could be smaller."""
+        if self.fitting:
+            return would_fit(self.fitting, dict(self.sizes))
         if not self.sizes:
             return "bound the span more tightly, or loop over it: `for n in N by BN:`"
         now = ", ".join(f"{name} = {value}" for name, value in self.sizes)

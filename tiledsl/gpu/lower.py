@@ -1,6 +1,7 @@
 """From the tile IR to the GPU program: a thread block does one program of the grid at a time."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from tiledsl import ir
 from tiledsl import scalar as sc
@@ -35,7 +36,7 @@ from tiledsl.gpu.values import accumulate, keep, prepare, prepare_product, regis
 from tiledsl.ir import Value
 from tiledsl.scalar import Axis, Local, Scalar, Tensor
 from tiledsl.schedule import Plan as Schedule
-from tiledsl.schedule import limit_of, tile_of
+from tiledsl.schedule import largest_fitting, limit_of, tile_of
 from tiledsl.types import DType
 
 NO_SCHEDULE = Schedule()
@@ -47,8 +48,14 @@ def lower(
     """Return the program of ``kernel`` for ``target``; ``tiles`` gives every tile size."""
     program = smallest(kernel, tiles, target, schedule)
     if program.shared_bytes > program.target.shared_bytes:
-        raise CompileError([_too_large(program)])
+        fits = partial(_fits, kernel, target, schedule)
+        raise CompileError([_too_large(program, largest_fitting(tiles, fits))])
     return program
+
+
+def _fits(kernel: ir.Kernel, target: str, schedule: Schedule, tiles: dict[str, int]) -> bool:
+    program = smallest(kernel, tiles, target, schedule)
+    return program.shared_bytes <= program.target.shared_bytes
 
 
 def smallest(
@@ -75,12 +82,12 @@ def _swizzle(numbered: tuple[Axis, ...], schedule: Schedule) -> int:
     return by if names == tuple(a.name for a in numbered[-2:]) else 1
 
 
-def _too_large(program: Program) -> OverShared:
+def _too_large(program: Program, fitting: tuple[tuple[str, int], ...]) -> OverShared:
     rows = sorted(program.buffers, key=lambda b: -b.bytes)
     table = tuple((b.name, f"{b.dtype}{list(b.shape)}", b.bytes) for b in rows if b.bytes)
     return OverShared(
         rows[0].span, program.target.name, program.target.shared_bytes, program.shared_bytes,
-        table, program.tiles,
+        table, program.tiles, fitting,
     )  # fmt: skip
 
 

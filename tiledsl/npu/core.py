@@ -68,6 +68,7 @@ class Room:
 class Lowering:
     """What the walks over a kernel share; ``channels`` by value and whether it goes to vectors.
 
+    ``uniform`` are the names in which programs that run together agree, `None` if none can tell.
     ``stages`` are those of the loops that are taken apart, by the id of the statement.
     """
 
@@ -124,11 +125,6 @@ class Core:
         rings = {name: x.counter for name, x in self.frame.owners.items()}
         flagged = insert_flags(body, rings, self.outer.counter)
         return npu.CoreProgram(self.kind, buffers, drop_unused(flagged, keep))
-
-    @property
-    def uniform(self) -> list[str] | None:
-        """The names in which programs that run together agree; `None` if no names can tell."""
-        return self.shared.uniform
 
     @cached_property
     def placed(self) -> tuple[tuple[npu.Step, ...], tuple[npu.Buffer, ...]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tiledsl.diagnostics import Diagnostic
+from tiledsl.schedule import would_fit
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class OverCapacity(Diagnostic):
     rows: tuple[tuple[str, str, int, str], ...]
     sizes: tuple[tuple[str, int], ...]
     spans: tuple[tuple[str, int], ...] = ()
+    fitting: tuple[tuple[str, int], ...] = ()
 
     @property
     def message(self) -> str:
@@ -55,7 +57,9 @@ class OverCapacity(Diagnostic):
 
     @property
     def help(self) -> str | None:
-        """Name the sizes that could be smaller, else the longest span."""
+        """Name the largest sizes that fit, the sizes that could be smaller, or the longest span."""
+        if self.fitting:
+            return would_fit(self.fitting, dict(self.sizes))
         if all(size == 1 for _, size in self.sizes) and self.spans:
             name, most = max(self.spans, key=lambda span: span[1])
             loop = f"for {name} in … by B{name.upper()}:"

@@ -1,5 +1,6 @@
 """From the tile IR to the program of an NPU: who does what, then one walk for each kind of core."""
 
+from dataclasses import replace
 from math import prod
 
 from tiledsl import ir
@@ -15,7 +16,7 @@ from tiledsl.npu.place import CapacityError
 from tiledsl.npu.shape import Shape, analyse, row_split
 from tiledsl.npu.stages import Stages, find_stages
 from tiledsl.scalar import Axis
-from tiledsl.schedule import Plan
+from tiledsl.schedule import Plan, largest_fitting
 
 ROOMS = (Room(2), Room(2, True), Room(1))  # what is tried, one after the other
 AHEAD = 2  # turns that the first stage of a loop is ahead of the next
@@ -78,7 +79,7 @@ def _program(cores: list[Core]) -> npu.Program:
     programs: list[npu.CoreProgram] = []
     uniform: list[str] = []
     for core in cores:
-        uniform += [name for name in core.uniform or () if name not in uniform]
+        uniform += [name for name in core.shared.uniform or () if name not in uniform]
         programs.append(core.program(frozenset(uniform)))
     shared = cores[0].shared
     shape, kernel = shared.shape, shared.shape.kernel
@@ -88,7 +89,7 @@ def _program(cores: list[Core]) -> npu.Program:
         scalars=tuple((p.name, p.dtype) for p in kernel.scalars), dims=kernel.dims,
         programs=cores[0].programs, cores=tuple(programs),
         workspaces=tuple(c.place for c in shared.channels.values()),
-        uniform=None if any(core.uniform is None for core in cores) else tuple(uniform),
+        uniform=None if any(core.shared.uniform is None for core in cores) else tuple(uniform),
         most_blocks=shared.plan.cores or 0, uncached=tuple(sorted(shared.plan.bypass)),
         doc=kernel.doc, span=kernel.span,
     )  # fmt: skip
@@ -206,9 +207,14 @@ def over_capacity(shape: Shape, plan: Plan, overflow: CapacityError) -> CompileE
     sizes = tuple(plan.tiles.items())
     memory = overflow.memory.value
     spans = tuple((a.name, a.limit) for a in shape.spans if a.limit is not None)
+
+    def fits(tiles: dict[str, int]) -> bool:
+        return overflow_of(shape, replace(plan, tiles=tiles), 1) is None
+
     table = OverCapacity(
-        kernel.span, chip.name, memory, capacity, overflow.needed, rows, sizes, spans
-    )
+        kernel.span, chip.name, memory, capacity, overflow.needed, rows, sizes, spans,
+        largest_fitting(plan.tiles, fits),
+    )  # fmt: skip
     return CompileError([table])
 
 
