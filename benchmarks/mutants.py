@@ -46,7 +46,7 @@ COUNTS = ("count", "length", "rows", "cols", "m", "n", "k")
 STRIDES = ("stride", "src_stride", "dst_stride", "src_rows", "dst_rows")
 ORDERS = 12  # in which a survivor is run
 EQUIVALENT = (
-    "A sample: so many of each kind and program, evenly spread. Equivalent, at these sizes,",
+    "Of each kind and program so many as `-n` says, evenly spread. Equivalent, at these sizes,",
     "are: buffers moved into room that nobody uses, or made smaller than their room but not",
     "than their tile; strides between rows where there is one row; a vector instruction that",
     "works on one element of padding more or less; two flags or two independent instructions",
@@ -119,7 +119,7 @@ def main() -> None:
               f"{mine.equivalent} equivalent, {spent:.1f} s", flush=True)  # fmt: skip
         for line in mine.missed:
             print(f"  missed: {line}", flush=True)
-    text = page(tallies, programs)
+    text = page(tallies, programs, asked.n)
     print(text)
     if asked.output:
         asked.output.write_text(text, encoding="utf-8")
@@ -315,7 +315,7 @@ def _scalar(value: object) -> Scalar:
 # ---- the report ---------------------------------------------------------------------------------
 
 
-def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally]) -> str:
+def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally], most: int) -> str:
     """Return the report."""
     whole = Tally()
     for tally in tallies.values():
@@ -328,7 +328,7 @@ def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally]) -> str:
     total = whole.caught.total() + len(whole.missed)
     return "\n".join([
         "# Broken programs: what is found", "",
-        f"`python benchmarks/mutants.py -o benchmarks/results/mutants.md`, {day}, {CHIP}.", "",
+        f"`python benchmarks/mutants.py -n {most} -o benchmarks/results/mutants.md`, {day}, {CHIP}.", "",
         f"**{whole.rate:.1%}** of {total} mutants that are not equivalent are caught; "
         f"{whole.equivalent} more are equivalent: {ORDERS} other orders that their flags allow "
         "gave the right outputs too.", "",
