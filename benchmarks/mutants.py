@@ -328,7 +328,8 @@ def page(tallies: Mapping[str, Tally], programs: Mapping[str, Tally], most: int)
     total = whole.caught.total() + len(whole.missed)
     return "\n".join([
         "# Broken programs: what is found", "",
-        f"`python benchmarks/mutants.py -n {most} -o benchmarks/results/mutants.md`, {day}, {CHIP}.", "",
+        f"`python benchmarks/mutants.py -n {most} -o benchmarks/results/mutants.md`, {day}, "
+        f"{CHIP}.", "",
         f"**{whole.rate:.1%}** of {total} mutants that are not equivalent are caught; "
         f"{whole.equivalent} more are equivalent: {ORDERS} other orders that their flags allow "
         "gave the right outputs too.", "",
