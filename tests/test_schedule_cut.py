@@ -490,7 +490,11 @@ def test_the_search_counts_all_launches() -> None:
     assert fused.cycles is not None
     assert parts.cycles is not None
     assert parts.cycles > fused.cycles
-    assert set(parts.tiles) == {"BM", "BN", "BK"}
+    assert (set(parts.tiles), parts.apart) == ({"BM", "BN", "BK"}, ())
+    bare = predict(subject, Choice((), "place acc in gm", bare=True))
+    assert set(bare.apart) == {"BM", "BN"}  # which the two launches choose by themselves
+    set_by_us = predict(subject, Choice((("BM", 128), ("BN", 256)), "place acc in gm", bare=True))
+    assert (set_by_us.apart, set_by_us.tiles["BN"]) == ((), 256)
 
 
 def test_limits_are_on_all_launches(tmp_path: Path) -> None:

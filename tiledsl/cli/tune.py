@@ -65,7 +65,8 @@ def tune(
         click.echo(line)
     if result.best.answer.cycles is not None:
         click.echo()
-        sizes = result.best.answer.tiles
+        best = result.best.answer
+        sizes = {name: size for name, size in best.tiles.items() if name not in best.apart}
         click.echo(pasted(found.module, found.kernel.name, chip, sizes), nl=False)
 
 

@@ -116,11 +116,16 @@ class Profile:
             "trials": [asdict(trial) for trial in self.trials],
         }
 
+    @property
+    def agreed(self) -> dict[str, int]:
+        """The tile sizes that are the same in all launches that have them."""
+        every = [item for part in self.parts for item in part.tiles.items()]
+        return {n: s for n, s in self.tiles.items() if all(o == s for m, o in every if m == n)}
+
     def _sizes(self) -> str:
         """Return the tile sizes in words, of each launch where they differ."""
-        whole = self.tiles
-        if all(whole[name] == size for part in self.parts for name, size in part.tiles.items()):
-            return _listed(whole) or "none"
+        if self.agreed == self.tiles:
+            return _listed(self.tiles) or "none"
         return "; ".join(f"{p.figures.kernel} {_listed(p.tiles) or 'none'}" for p in self.parts)
 
     def _way_out(self) -> str:
@@ -238,7 +243,7 @@ def _near(found: Profile, setting: Setting) -> Iterator[Setting]:
 def _differs(near: Setting, found: Profile, setting: Setting) -> str:
     """Return in what ``near`` differs from the setting that was profiled: ``BN = 512``."""
     words = [
-        f"{name} = {size}" for name, size in near.tiles.items() if found.tiles.get(name) != size
+        f"{name} = {size}" for name, size in near.tiles.items() if found.agreed.get(name) != size
     ]
     if near.cores != setting.cores:
         words.append(f"{near.cores} cores")

@@ -23,8 +23,9 @@ def answer(subject: Subject, choice: Choice) -> Answer:
         return predict(subject, choice)
     place = folder / f"{key(subject, choice)}.json"
     try:
-        return Answer(**json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        told = json.loads(place.read_text(encoding="utf-8"))
+        return Answer(**{**told, "apart": tuple(told["apart"])})
+    except (OSError, ValueError, TypeError, KeyError):
         pass
     found = predict(subject, choice)
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:

@@ -56,11 +56,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cycles of all launches and the sizes of all tiles, or, without cycles, why not."""
+    """The cycles of all launches and the sizes of all tiles, or, without cycles, why not.
+
+    ``apart`` are the names under which launches took different sizes, with nobody setting them:
+    ``tiles`` has those of the longest launch.
+    """
 
     cycles: float | None
     tiles: dict[str, int] = field(default_factory=dict)
     reason: str = ""
+    apart: tuple[str, ...] = ()
 
 
 def predict(subject: Subject, choice: Choice) -> Answer:
@@ -71,12 +76,13 @@ def predict(subject: Subject, choice: Choice) -> Answer:
         cycles = [_one(compiled, inner) for compiled, inner in launches]
     except (ArgumentError, CompileError) as error:
         return Answer(None, {}, str(error).split("\n", 1)[0])
-    # Parts of one kernel may have taken different sizes: those of the longest launch count.
     programs = [compiled for compiled, _ in launches]
     ranked = sorted(range(len(programs)), key=cycles.__getitem__)
     every = (*programs, *(programs[number] for number in ranked))
     sizes = {name: size for compiled in every for name, size in compiled.tiles.items()}
-    return Answer(sum(cycles), sizes)
+    given = {name: size for name, size in choice.tiles if name in sizes}
+    apart = (n for n in sizes if any(p.tiles.get(n, sizes[n]) != sizes[n] for p in programs))
+    return Answer(sum(cycles), sizes | given, apart=tuple(n for n in apart if n not in given))
 
 
 def _one(compiled: "Compiled", launch: "Launch") -> float:
