@@ -58,6 +58,25 @@ kernel rows(x: f32[M, D], y: f32[N]) -> (z: f32[M, N]):
     s = sum(x[m, d] over d)
     z[m, n] = s + y[n]
 
+# What is cut lacks the only range of the grid.
+kernel plain(x: f32[N], w: f32[D]) -> (y: f32[N]):
+    where D <= 100
+    grid n in N by BN
+    span d in D
+    s = sum(w[d] over d)
+    y[n] = x[n] * s
+
+# A product that goes on with what the first launch has left.
+kernel again(a: f16[M, K], b: f16[K, N]) -> (y: f32[M, N]):
+    grid m in M by BM, n in N by BN
+    var acc: f32[m, n] = 0
+    for k in K by BK:
+        acc += a[m, k] @ b[k, n]
+    half = max(acc, 0)
+    for k in K by BK:
+        acc += a[m, k] @ b[k, n]
+    y[m, n] = acc + half
+
 # A sum over one tile, whose length the text says; `totals` is without.
 kernel blocks(x: f32[M, N]) -> (y: f32[M, N], z: f32[N] = 0):
     where N <= 64
@@ -180,6 +199,10 @@ MAKERS: dict[str, Making] = {
     "scaled": lambda m, n, k: {
         "a": _normal(m, k, dtype=np.float16), "b": _normal(k, n, dtype=np.float16)
     },
+    "plain": lambda n, d: {"x": _normal(n), "w": _normal(d)},
+    "again": lambda m, n, k: {
+        "a": _normal(m, k, dtype=np.float16), "b": _normal(k, n, dtype=np.float16)
+    },
     "rows": lambda m, n, d: {"x": _normal(m, d), "y": _normal(n)},
     "blocks": lambda m, n: {"x": _normal(m, n)},
     "updated": lambda m, n: {"p": _normal(m, n), "g": _normal(m, n)},
@@ -193,6 +216,9 @@ MAKERS: dict[str, Making] = {
 CUTS: list[tuple[str, str, tuple[int, ...], int]] = [
     ("heads", "place e in gm", (2, 3, 37), 2),
     ("scaled", "place acc in gm", (37, 53, 70), 2),
+    ("scaled", "place acc in gm", (37, 0, 70), 2),
+    ("plain", "place s in gm", (130, 70), 2),
+    ("again", "place half in gm", (37, 53, 70), 2),
     ("rows", "place s in gm", (37, 53, 7), 2),
     ("blocks", "place s in gm", (37, 19), 2),
     ("updated", "place u in gm", (37, 26), 2),

@@ -35,8 +35,9 @@ class Home:
     """The shape of a tensor, the index of one program's tile in it, and who stores it.
 
     ``once`` are grid ranges along which all programs have the same tile: the first stores it.
-    ``ranges`` are the grid ranges on which the index hangs. Where the tensor is larger than its
-    tiles are together, it starts with ``initial``.
+    ``ranges`` are the grid ranges on which the index hangs. Where no program may store some
+    element, for the tensor is larger than its tiles are together, or nobody is first, it starts
+    with ``initial``.
     """
 
     shape: tuple[Scalar, ...]
@@ -86,6 +87,7 @@ def home_of(
             index.append(ir.Index((), sub(Position(axis), axis.lo)))
         elif item not in varying(body, axis):
             once.append(axis)
+            initial = _zero(dtype)  # if the range is empty, there is no first
         elif isinstance(axis.tile, Literal):
             shape.append(ceil_div(_extent(axis), axis.tile))
             offset = apply("floordiv", sub(Start(axis), axis.lo), axis.tile)
