@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import tiledsl
+from tiledsl.driver import load_checked
+from tiledsl.testing.runner import tests_of
 
 ROOT = Path(__file__).parent.parent
 NVCC = shutil.which("nvcc")
@@ -45,5 +47,9 @@ def test_examples(name: str, target: str, tmp_path: Path) -> None:
 def test_library(path: Path, target: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--slow"):
         pytest.skip("slow: some seconds a kernel; `pytest --slow` runs it")
-    for kernel in tiledsl.load(path).values():
-        compile_all(kernel.build(target), target, tmp_path)
+    module, kernels = load_checked(path)
+    cases = {plan.name: plan.cases[0].values for plan in tests_of(module)}
+    for name, kernel in kernels.items():
+        wanted = {p.name for p in kernel.params if p.kind == "const"}
+        first = {n: v for n, v in cases.get(name, ()) if n in wanted and not isinstance(v, str)}
+        compile_all(kernel.build(target, consts=first), target, tmp_path / name)
