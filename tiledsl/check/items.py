@@ -39,7 +39,8 @@ def check_items(module: Module) -> list[Diagnostic]:
             case tree.Schedule(name=name):
                 if name.id in module.kernels:
                     kernel = module.kernels[name.id]
-                    found += _schedule(_parts(kernel.module, kernel.item), item)
+                    beside = module.schedules.get(name.id, ())
+                    found += _schedule(_parts(kernel.module, kernel.item), item, beside)
                 found += _target(item)
             case tree.Test(name=name):
                 header = _header(module, name.id)
@@ -262,7 +263,9 @@ def _target(item: tree.Schedule) -> Iterator[Finding]:
         yield UnknownTarget(span, item.target, (*known, "ascend910b", "cuda.sm80", "cuda.sm90"))
 
 
-def _schedule(parts: _Parts, item: tree.Schedule) -> Iterator[Finding]:
+def _schedule(
+    parts: _Parts, item: tree.Schedule, beside: tuple[tree.Schedule, ...]
+) -> Iterator[Finding]:
     for line in item.directives:
         match line:
             case tree.SetSize(name=name, value=value):
@@ -275,11 +278,13 @@ def _schedule(parts: _Parts, item: tree.Schedule) -> Iterator[Finding]:
                 for choice in items:
                     if not _whole(choice):
                         yield BadTileSize(choice.span, name.id)
-            case tree.Directive(word="where", argument=argument):
-                sizes = {**parts.sizes, "target": None}
-                for node in walk(argument):
-                    if isinstance(node, tree.Name):
-                        yield from _among(node, "tile size", parts.name, sizes)
+            case tree.Directive(word="where", argument=argument) if argument is not None:
+                from tiledsl.check.limits import check_limit, served
+
+                sizes = tuple(parts.sizes)
+                yield from check_limit(
+                    argument, sizes, parts.name, item.target, served(item, beside)
+                )
             case tree.Directive(word=word, names=names):
                 kind, known = _nameable(parts, word)
                 for name in names:
@@ -333,9 +338,7 @@ def _whole(value: tree.Expr) -> bool:
 
 def _among(name: tree.Name, kind: str, kernel: str, known: dict[str, None]) -> Iterator[Finding]:
     if name.id not in known:
-        yield NotInKernel(
-            name.span, name.id, kind, kernel, tuple(n for n in known if n != "target")
-        )
+        yield NotInKernel(name.span, name.id, kind, kernel, tuple(known))
 
 
 # ---- tests --------------------------------------------------------------------------------------

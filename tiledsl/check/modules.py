@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tiledsl.check.errors import (
     DuplicateItem,
@@ -21,6 +21,9 @@ from tiledsl.source import Source, Span
 from tiledsl.syntax import tree
 from tiledsl.syntax.parser import parse, read_source
 from tiledsl.types import DTYPES
+
+if TYPE_CHECKING:
+    from tiledsl.check.winners import Winner
 
 # What `std.NAME` may be: a file of functions, or one of the kernels that come along.
 LIBRARY = Path(__file__).resolve().parent.parent / "std"
@@ -52,6 +55,7 @@ class Module:
     tests: dict[str, tuple[tree.Test, ...]] = field(default_factory=dict)
     schedules: dict[str, tuple[tree.Schedule, ...]] = field(default_factory=dict)
     imports: dict[str, "Module"] = field(default_factory=dict)
+    winners: "tuple[Winner, ...] | None" = None  # once they have been read
 
     @property
     def own(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from functools import reduce
 from operator import mul
 from typing import Literal as Lit
 
+from tiledsl.chips.facts import SHARED_BYTES
 from tiledsl.ir import Fact, ScalarParam
 from tiledsl.ops import Reduction
 from tiledsl.scalar import Axis, Scalar, Tensor
@@ -35,13 +36,8 @@ class Target:
 
 
 TARGETS = {
-    t.name: t
-    for t in (
-        # CUDA C++ Programming Guide 13.0, table "Technical Specifications per Compute Capability":
-        # 163 KB and 227 KB of shared memory a block.
-        Target("cuda.sm80", "80", 163 * 1024),
-        Target("cuda.sm90", "90a", 227 * 1024),
-    )
+    name: Target(name, arch, SHARED_BYTES[name])
+    for name, arch in (("cuda.sm80", "80"), ("cuda.sm90", "90a"))
 }
 
 
