@@ -52,7 +52,7 @@ test both:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TILEDSL_CACHE", str(tmp_path / "cache"))
-    kept._texts.cache_clear()
+    kept._sources.cache_clear()
     path = tmp_path / "tuned.tile"
     path.write_text(TEXT)
     return path

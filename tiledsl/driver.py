@@ -3,6 +3,7 @@
 ``build`` is the whole line: parse → check → tile IR → passes → schedule → program → files.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tiledsl.runtime.errors import ArgumentError
 
 if TYPE_CHECKING:
     from tiledsl.check import Module
+    from tiledsl.check.winners import Winner
     from tiledsl.ir import Binding, Kernel, OpGraph
     from tiledsl.runtime.devices import Compiled, Parted
     from tiledsl.runtime.kernel import Module as RuntimeModule
@@ -83,7 +85,13 @@ def check_file(path: Path, *, search: tuple[Path, ...] = ()) -> list[Diagnostic]
     from tiledsl.check import check_module, load_module
 
     try:
-        return check_module(load_module(path, search=search))
+        module = load_module(path, search=search)
+        found = check_module(module)
+        if module.winners_path is not None and os.path.lexists(module.winners_path):
+            from tiledsl.check.winners import check_winners
+
+            found += check_winners(module)
+        return found
     except CompileError as error:
         return list(error.diagnostics)
 
@@ -132,22 +140,41 @@ def compile_kernel(
 ) -> "Compiled":
     """Return the program of ``kernel`` for ``target``; ``tiles`` come before any schedule.
 
-    Sizes under their own names hold; those of a schedule, or of ``"*"``, as far as they fit. In a
-    part of a kernel all hold as far as they fit, for they are chosen for the whole.
+    Sizes under their own names hold; those of ``"*"``, and the winners of a search, as far as they
+    fit. In a part of a kernel all hold as far as they fit, for they are chosen for the whole.
     """
     from dataclasses import replace
 
     from tiledsl.schedule import plan_for
 
-    schedules = _schedules(module, kernel, target)
-    plan = plan_for(schedules, kernel, _chip_name(target), tiles)
+    schedules, chip = _schedules(module, kernel, target), _chip_name(target)
+    winner, warnings = _winner(module, kernel, chip) if "*" not in tiles else (None, [])
+    plan = plan_for(schedules, kernel, chip, tiles, winner.tiles if winner else None)
+    if winner is not None and plan.passed:
+        reason = "the `where` lines of its schedule do not hold for them"
+        warnings.append(winner.unused(home_of(module, kernel), reason))
     try:
-        return _planned(kernel, target, plan)
+        found = _planned(kernel, target, plan)
     except CompileError:
-        soft = frozenset(kernel.tile_sizes)
-        if not kernel.origin or plan.soft == soft:
+        soft = frozenset(kernel.tile_sizes) if kernel.origin else plan.soft | plan.won
+        if plan.soft == soft:
             raise
-        return _planned(kernel, target, replace(plan, soft=soft))
+        found = _planned(kernel, target, replace(plan, soft=soft))
+    free = [name for name in found.tiles if name not in plan.tiles]
+    warnings += plan.limits.broken(found.tiles, free)
+    return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
+
+
+def _winner(
+    module: "Module", kernel: "Kernel", chip: str
+) -> "tuple[Winner | None, list[Diagnostic]]":
+    """Return what is kept of a search for ``kernel``, and what is not of use."""
+    home = home_of(module, kernel)
+    if home.winners_path is None or not os.path.lexists(home.winners_path):
+        return None, []
+    from tiledsl.check.winners import winner_for
+
+    return winner_for(home, kernel, chip)
 
 
 def _planned(kernel: "Kernel", target: str, plan: "Plan") -> "Compiled":
@@ -194,9 +221,18 @@ def _schedules(module: "Module", kernel: "Kernel", target: str) -> "tuple[Schedu
     """Return the schedules of the kernel of the text, of which ``kernel`` may be a part."""
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
-    name = kernel.origin or kernel.name
-    home = module.kernels[name].module if name in module.kernels else module
-    return home.schedules.get(name, ())
+    return home_of(module, kernel).schedules.get(kernel.origin or kernel.name, ())
+
+
+def home_of(module: "Module", kernel: "Kernel") -> "Module":
+    """Return the module in which a kernel stands: that of a step may be one that no name is of."""
+    pending = [module]
+    while pending:
+        one = pending.pop(0)
+        if one.source is kernel.span.source:
+            return one
+        pending += one.imports.values()
+    return module
 
 
 def _chip_name(target: str) -> str:

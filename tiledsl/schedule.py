@@ -6,6 +6,8 @@ from typing import ClassVar
 from typing import Literal as Lit
 
 from tiledsl import ir
+from tiledsl.check.limits import Limits, combinations, first_choice, limits_of, sizes_of
+from tiledsl.check.limits import serving as schedule_for
 from tiledsl.diagnostics import Diagnostic
 from tiledsl.scalar import Axis, Literal, Scalar, TileSize, rewrite, walk
 from tiledsl.syntax import tree
@@ -45,12 +47,17 @@ class Plan:
     kernel already: see `cuts_for`. ``unrolls`` and ``warps`` are for GPUs.
     ``said`` are the directives themselves: see `NoEffect`.
     ``soft`` are the sizes that hold only as far as they fit: those of ``tiles={"*": 16}``.
+    ``won`` are those that the winners of a search give; ``passed`` tells that there were winners,
+    for which the ``where`` lines (``limits``) do not hold.
     ``flexible`` are sizes of rows that grow at launch, up to the number given, where rows
     are short.
     """
 
     tiles: Mapping[str, int] = field(default_factory=dict)
     soft: frozenset[str] = frozenset()
+    won: frozenset[str] = frozenset()
+    passed: bool = False
+    limits: Limits = field(default_factory=Limits)
     depths: Mapping[str, int] = field(default_factory=dict)
     cores: int | None = None
     swizzle: tuple[tuple[str, ...], int] | None = None
@@ -66,17 +73,22 @@ class Plan:
 
 
 def plan_for(
-    schedules: Iterable[tree.Schedule], kernel: ir.Kernel, target: str, tiles: Mapping[str, int]
+    schedules: Iterable[tree.Schedule],
+    kernel: ir.Kernel,
+    target: str,
+    tiles: Mapping[str, int],
+    winners: Mapping[str, int] | None = None,
 ) -> Plan:
     """Return the plan for ``kernel`` on ``target``.
 
     Of ``schedules`` (those of the kernel) the one with the longest name that ``target`` starts
-    with holds. ``tiles`` (from the user) go first; ``"*"`` stands for every size.
+    with holds. ``tiles`` (from the user) go first; ``"*"`` stands for every size. ``winners`` (of
+    a search) are for sizes that neither sets, before the choices of ``tune``. Raises
+    `CompileError` where no choice satisfies the ``where`` lines.
     """
     best = schedule_for(schedules, target)
-    sizes: dict[str, int] = {}
     depths: dict[str, int] = {}
-    plan = Plan()
+    plan = _sized(best, kernel, target, tiles, winners or {})
     skews: dict[str, int] = {}
     steps: dict[str, int] = {}
     places: dict[str, str] = {}
@@ -87,12 +99,6 @@ def plan_for(
     said = [s for s in said if s not in placed]
     for line in best.directives if best else ():
         match line:
-            case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
-                sizes[name.id] = value
-            case tree.Tune(
-                name=name, choices=tree.Tuple(items=(tree.Number(value=int() as v), *_))
-            ):
-                sizes.setdefault(name.id, v)
             case tree.Directive(word="pipeline", names=(name,), argument=tree.Number(value=depth)):
                 depths[name.id] = int(depth)
             case tree.Directive(word="cores", argument=tree.Number(value=count)):
@@ -118,16 +124,39 @@ def plan_for(
                 plan = replace(plan, bypass=plan.bypass | {n.id for n in names})
             case _:
                 pass
-    soft: frozenset[str] = frozenset()
-    if "*" in tiles:
-        sizes.update(dict.fromkeys(kernel.tile_sizes, tiles["*"]))
-        soft = frozenset(kernel.tile_sizes) - set(tiles)
-    sizes.update({name: size for name, size in tiles.items() if name != "*"})
-    known = {name: sizes[name] for name in kernel.tile_sizes if name in sizes}
     return replace(
-        plan, tiles=known, soft=soft, depths=depths, skews=skews, steps=steps, places=places,
-        unrolls=unrolls, said=tuple(said),
+        plan, depths=depths, skews=skews, steps=steps, places=places, unrolls=unrolls,
+        said=tuple(said),
     )  # fmt: skip
+
+
+def _sized(
+    best: tree.Schedule | None,
+    kernel: ir.Kernel,
+    target: str,
+    tiles: Mapping[str, int],
+    winners: Mapping[str, int],
+) -> Plan:
+    """Return a plan with the sizes alone."""
+    names = kernel.tile_sizes
+    if "*" in tiles:  # a device of tests: no choice is made
+        sizes = {name: tiles.get(name, tiles["*"]) for name in names}
+        return Plan(sizes, soft=frozenset(names) - set(tiles))
+    fixed, choices = sizes_of(best)
+    limits = limits_of(best, target)
+    sizes = {**fixed, **tiles}
+    kept = {name: size for name, size in winners.items() if name not in sizes}
+    left = {name: offered for name, offered in choices.items() if name not in sizes}
+    found = None
+    if kept:
+        other = {name: offered for name, offered in left.items() if name not in kept}
+        found = next(combinations(limits, other, sizes | kept), None)
+    passed = bool(kept) and found is None
+    if found is None:
+        kept, found = {}, first_choice(limits, left, sizes, kernel.origin or kernel.name)
+    sizes |= kept | found
+    known = {name: sizes[name] for name in names if name in sizes}
+    return Plan(known, won=frozenset(kept), passed=passed, limits=limits)
 
 
 def cuts_for(schedules: Iterable[tree.Schedule], target: str) -> dict[str, tree.Directive]:
@@ -148,12 +177,6 @@ def cuts_for(schedules: Iterable[tree.Schedule], target: str) -> dict[str, tree.
 
 def _global(line: tree.Directive) -> bool:
     return isinstance(line.argument, tree.Name) and line.argument.id == GLOBAL
-
-
-def schedule_for(schedules: Iterable[tree.Schedule], target: str) -> tree.Schedule | None:
-    """Return the one with the longest name that ``target`` starts with."""
-    fitting = [s for s in schedules if target.startswith(s.target)]
-    return max(fitting, key=lambda s: len(s.target), default=None)
 
 
 def tile_of(axis: Axis, tiles: Mapping[str, int]) -> int | None:

@@ -56,7 +56,7 @@ class UnknownFact(Finding):
         if close is not None:
             return close
         if self.known:
-            return f"there are {quoted(self.known)}"
+            return f"it has {quoted(self.known)}"
         return "say what it is for: `schedule NAME for ascend910b:`"
 
 
@@ -93,7 +93,8 @@ class NoChoice(Finding):
     target: str
     tried: int
     cases: tuple[str, ...]
-    opened: tuple[str, ...]
+    sizes: tuple[str, ...]
+    opened: bool
 
     @property
     def message(self) -> str:
@@ -114,9 +115,10 @@ class NoChoice(Finding):
     def help(self) -> str | None:
         """Say where sizes come from."""
         if not self.opened:
-            return "set other sizes, or open them to a choice: `tune BM in (64, 128)`"
+            first = "".join(f": `tune {name} in (64, 128)`" for name in self.sizes[:1])
+            return f"set other sizes, or open them to a choice{first}"
         return (
-            f"offer other sizes of {quoted(self.opened)}, or write a schedule of its own "
+            f"offer other sizes of {quoted(self.sizes)}, or write a schedule of its own "
             f"for {self.target}"
         )
 

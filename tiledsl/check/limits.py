@@ -46,6 +46,25 @@ def serving(schedules: Iterable[tree.Schedule], target: str) -> tree.Schedule | 
     return max(fitting, key=lambda s: len(s.target), default=None)
 
 
+def sizes_of(
+    schedule: tree.Schedule | None,
+) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """Return the sizes that a schedule sets, and the choices of those that it only opens."""
+    fixed: dict[str, int] = {}
+    choices: dict[str, tuple[int, ...]] = {}
+    for line in schedule.directives if schedule is not None else ():
+        match line:
+            case tree.SetSize(name=name, value=tree.Number(value=int() as value)):
+                fixed[name.id] = value
+            case tree.Tune(name=name, choices=offered):
+                items = offered.items if isinstance(offered, tree.Tuple) else (offered,)
+                numbers = [item.value for item in items if isinstance(item, tree.Number)]
+                choices[name.id] = tuple(int(number) for number in numbers)
+            case _:
+                pass
+    return fixed, {name: sizes for name, sizes in choices.items() if name not in fixed}
+
+
 def served(schedule: tree.Schedule, others: Sequence[tree.Schedule]) -> tuple[str, ...]:
     """Return the targets that ``schedule`` is for, beside ``others`` of its kernel."""
     return tuple(t for t in targets() if serving(others, t) is schedule)
@@ -69,7 +88,7 @@ class _Terms:
                 yield from self.number(first)
                 for op, operand in rest:
                     if op not in COMPARISONS:
-                        yield BadLimit(node.span, f"`{op}` is not among what it takes")
+                        yield BadLimit(node.span, f"`{op}` is more than that")
                     yield from self.number(operand)
             case _:
                 found = list(self.number(node))
@@ -98,7 +117,8 @@ class _Terms:
                 for arg in args:
                     yield from self.number(arg)
             case _:
-                yield BadLimit(node.span, "this is none of what it takes")
+                text = " ".join(node.span.text.split())
+                yield BadLimit(node.span, f"`{text[:40]}` is more than that")
 
     def fact(self, span: Span, name: str) -> Iterator[Finding]:
         """Report what a target has not; a schedule that serves none may ask what any has."""
@@ -118,8 +138,8 @@ class _Terms:
 class Limits:
     """The ``where`` lines that hold for a kernel on a target."""
 
-    lines: tuple[tree.Directive, ...]
-    target: str
+    lines: tuple[tree.Directive, ...] = ()
+    target: str = ""
 
     def allow(self, sizes: Mapping[str, int]) -> bool:
         """Return whether no line fails for ``sizes``."""
@@ -145,7 +165,7 @@ class Limits:
                 settling = _Settling(line, sizes, self.target)
                 words = [_number(settling.value(first))]
                 words += [f"{op} {_number(settling.value(operand))}" for op, operand in rest]
-                return f"{mine}: {' '.join(words)}" if mine else " ".join(words)
+                return f"{mine}: {' '.join(words)} is false" if mine else " ".join(words)
             case _:
                 return mine or line.span.text
 
@@ -175,11 +195,18 @@ def first_choice(
     walker = _Walk(limits, choices, dict(sizes))
     for found in walker.found():
         return found
-    span = next(iter(walker.failed))
-    cases = tuple(walker.failed.values())[:3]
+    failed = [line for line in limits.lines if line.span in walker.failed]
+    named = tuple(dict.fromkeys(name for line in failed for name in _names(line)))
+    opened = tuple(name for name in named if name in choices)
     raise CompileError(
-        [NoChoice(span, kernel, limits.target, walker.tried, cases, tuple(choices))]
-    )
+        [
+            NoChoice(
+                failed[0].span, kernel, limits.target, walker.tried,
+                tuple(walker.failed.values())[:3],
+                opened or named, bool(opened),
+            )
+        ]
+    )  # fmt: skip
 
 
 class _Walk:
@@ -292,7 +319,7 @@ class _Settling:
         return True if result else None
 
     def joined(self, op: str, operands: tuple[tree.Expr, ...]) -> Value:
-        """Return what ``and`` or ``or`` gives; what comes after the operand that decides is left."""
+        """Return what ``and`` or ``or`` gives; the operand that decides is the last that counts."""
         decided, known = op == "or", True
         for operand in operands:
             value = self.value(operand)

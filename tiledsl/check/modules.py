@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LIBRARY = Path(__file__).resolve().parent.parent / "std"
 KERNELS = LIBRARY.parent / "kernels"
 
+WINNERS = ".tune.toml"  # what ends the name of a file of winners
+
 ItemT = TypeVar("ItemT", tree.Const, tree.Fn, tree.Kernel, tree.Op)
 
 
@@ -62,6 +64,11 @@ class Module:
         """The names of the kernels and ops that are defined in this file, in its order."""
         items = (i for i in self.file.items if isinstance(i, tree.Kernel | tree.Op))
         return tuple(dict.fromkeys(i.name.id for i in items))
+
+    @property
+    def winners_path(self) -> Path | None:
+        """Where the winners of searches are kept, beside the file; a text has no such place."""
+        return None if self.path is None else self.path.with_suffix(WINNERS)
 
     def __repr__(self) -> str:
         return f"Module({self.source.name!r})"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tiledsl import ir
-from tiledsl.check.modules import Module
+from tiledsl.check.modules import WINNERS, Module
 from tiledsl.check.winner_errors import BadWinners, UnusedWinner
 from tiledsl.chips.facts import family, targets
 from tiledsl.diagnostics import CompileError, Diagnostic, Report
@@ -23,7 +23,6 @@ from tiledsl.syntax.table import END
 from tiledsl.syntax.walk import walk
 from tiledsl.types import DTYPES
 
-ENDING = ".tune.toml"
 # A file of winners is small, and short of points, of which a reader of TOML takes the square.
 MOST_BYTES, MOST_POINTS = 1 << 20, 200
 LARGEST_SIZE = 1 << 20
@@ -35,19 +34,25 @@ Value = int | float | bool
 class Winner:
     """The tile sizes that a search found for a kernel, and what it was found for.
 
-    ``values`` has the dims and the parameters. ``cycles`` are those with these sizes, ``before``
-    those of what was built without them; ``text`` is the `fingerprint` of the kernel.
+    ``parameters`` are scalars and those that are ``const``. ``cycles`` are those with these sizes,
+    ``before`` those of what was built without them; ``text`` is the `fingerprint` of the kernel.
     """
 
     kernel: str
     target: str
     types: Mapping[str, str]
-    values: Mapping[str, Value]
+    dims: Mapping[str, int]
+    parameters: Mapping[str, Value]
     tiles: Mapping[str, int]
     cycles: int
     before: int
     text: str
     span: Span
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The dims and the parameters."""
+        return {**self.dims, **self.parameters}
 
     @property
     def subject(self) -> tuple[object, ...]:
@@ -69,15 +74,10 @@ def spelt(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def place_of(module: Module) -> Path | None:
-    """Return where the winners of a module are kept; nowhere for a text without a file."""
-    return None if module.path is None else module.path.with_suffix(ENDING)
-
-
 def winners(module: Module) -> tuple[Winner, ...]:
     """Return what is kept beside a module, in the order of the file; raise `CompileError`."""
     if module.winners is None:
-        place = place_of(module)
+        place = module.winners_path
         source = None if place is None else _source(module, place)
         module.winners = () if source is None else tuple(_Reading(module, source).all())
     return module.winners
@@ -91,8 +91,8 @@ def winner_for(
     That is one for the same element types, on this very chip or on one of its family; of several
     the one for the values that are pinned, else the first.
     """
-    name = getattr(kernel, "origin", "") or kernel.name
-    types = {generic: dtype.name for generic, dtype in kernel.binding.types}
+    name = kernel.origin or kernel.name
+    types = {generic: dtype.value for generic, dtype in kernel.binding.types}
     fitting = [
         w for w in winners(module)
         if w.kernel == name and w.types == types and family(w.target) == family(target)
@@ -141,7 +141,7 @@ def fingerprint(kernel: tree.Kernel) -> str:
 
 def _source(module: Module, place: Path) -> Source | None:
     """Return the text of the file; `None` where there is none."""
-    name = str(Path(module.source.name).with_suffix(ENDING))
+    name = str(Path(module.source.name).with_suffix(WINNERS))
     nothing = Source(name, "")
     try:
         if not stat.S_ISREG(os.stat(place).st_mode):
@@ -227,12 +227,11 @@ class _Reading:
         if text == fingerprint(item):
             self.known(tuple(tiles), tile_names(item), at, "tile size")
             self.known(tuple(types), [g.name.id for g in item.generics], at, "element type")
-        values = self.pairs(table, "dims", at, int) | self.pairs(
-            table, "parameters", at, (int, float)
-        )
+        dims = self.pairs(table, "dims", at, int)
+        parameters = self.pairs(table, "parameters", at, (int, float))
         cycles, before = (self.count(table, key, at) for key in ("cycles", "before"))
         span = Span(self.source, *at)
-        return Winner(name, target, types, values, tiles, cycles, before, text, span)
+        return Winner(name, target, types, dims, parameters, tiles, cycles, before, text, span)
 
     def known(
         self, names: Sequence[str], there: Sequence[str], at: tuple[int, int], kind: str

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tiledsl.cli.files import write_atomically
 from tiledsl.cli.run import Chosen, choose
 from tiledsl.cli.settings import parse, refuse_unknown
 
 if TYPE_CHECKING:
-    from tiledsl.tuning import Search
+    from tiledsl.tuning import Choice, Search, Subject
     from tiledsl.tuning.searching import Tried
 
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), default=200, help="Plans, at most.")
 @click.option("--top", type=click.IntRange(1), default=5, help="Plans that are printed.")
 @click.option("--free", is_flag=True, help="Change the sizes that the schedule sets, too.")
+@click.option("--write", is_flag=True, help="Keep the best sizes in NAME.tune.toml, for builds.")
 @click.option("--seed", default=0, help="Another seed, other random integers.")
 @click.option("-I", "--search", multiple=True, metavar="DIR", help="Where imports are.")
 def tune(
@@ -30,36 +32,45 @@ def tune(
     limit: int,
     top: int,
     free: bool,
+    write: bool,
     seed: int,
     search: tuple[str, ...],
 ) -> None:
     """Find tile sizes that take fewer cycles, by the simulator's model; nothing is computed.
 
     NAME is as for `run`. Sizes that the schedule sets stay, those of `tune` take its alternatives,
-    all others are free. The answers are kept in the cache directory.
+    all others are free; what a `where` line excludes is not tried. The answers are kept in the
+    cache directory. What --write keeps, builds take where neither they nor the schedule set a size.
     """
     from tiledsl.driver import TARGETS
     from tiledsl.tuning import Choice, Subject
     from tiledsl.tuning import search as find
-    from tiledsl.tuning.schedules import opened, pasted
+    from tiledsl.tuning.schedules import limits, opened, pasted, read_winners
 
     if chip not in TARGETS or chip.startswith("cuda.") or chip == "numpy":
         known = ", ".join(t for t in TARGETS if t.startswith("ascend"))
         raise click.ClickException(f"no chip `{chip}` with a cycle model; there are {known}")
+    if write and free:
+        raise click.UsageError("--write keeps sizes that the schedule leaves open: not with --free")
+    if write and file.startswith("std:"):
+        raise click.UsageError("--write: the library keeps no winners; copy the file")
     found = choose(file, parse(values), search)
     refuse_unknown(found.unknown, [found.kernel.header])
     if found.arrays:
         raise click.ClickException("tune draws its inputs: give sizes only")
+    read_winners(found.module, found.kernel.name)
     path = str(found.module.path or found.module.source.name)
     subject = Subject(path, found.kernel.name, found.case.values, chip, seed, search)
     given, fixed = opened(found.module, found.kernel.name, chip)
+    where, settled = limits(found.module, found.kernel.name, chip)
     start = Choice(tuple(sorted(found.tiles.items())))
     starts = (start, Choice(start.tiles, bare=True)) if free else (start,)
     if free:
         given, fixed = {}, frozenset()
     result = find(
-        subject, given, fixed=fixed | set(found.tiles), starts=starts, limit=limit, jobs=jobs
-    )
+        subject, given, fixed=fixed | set(found.tiles), starts=starts, limits=where,
+        settled=settled, limit=limit, jobs=jobs,
+    )  # fmt: skip
     click.echo(_head(found, chip, result))
     for line in _lines(result, top):
         click.echo(line)
@@ -68,6 +79,22 @@ def tune(
         best = result.best.answer
         sizes = {name: size for name, size in best.tiles.items() if name not in best.apart}
         click.echo(pasted(found.module, found.kernel.name, chip, sizes), nl=False)
+        if write:
+            _write(subject, start, result)
+
+
+def _write(subject: "Subject", start: "Choice", result: "Search") -> None:
+    """Keep the winners of a search beside the files of the kernels."""
+    from tiledsl.tuning.writing import keep
+
+    kept = keep(subject, start, result)
+    for path, text in kept.files.items():
+        write_atomically(path, text)
+        click.echo(f"\nkept in {path}")
+    for name in kept.left:
+        click.echo(f"note: `{name}` is of the library, which keeps no winners", err=True)
+    if not kept.new and not kept.left:
+        click.echo("note: no sizes are faster than what is built without: none kept", err=True)
 
 
 def _head(found: Chosen, chip: str, result: "Search") -> str:

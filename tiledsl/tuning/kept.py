@@ -36,22 +36,32 @@ def answer(subject: Subject, choice: Choice) -> Answer:
 
 def key(subject: Subject, choice: Choice) -> str:
     """Return the hash of a question: of texts, not of the places where they are."""
-    asked = asdict(subject) | {"file": _texts(subject.file, subject.search), "search": ()}
+    texts, places = _sources(subject.file, subject.search)
+    if not choice.bare:  # what a build takes of itself depends on the winners of searches
+        texts = (*texts, *(text for place in places if (text := _winners(place))))
+    asked = asdict(subject) | {"file": texts, "search": ()}
     words = json.dumps([asked, asdict(choice), _compiler()], sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()[:40]
 
 
+def _winners(place: Path) -> str:
+    try:
+        return place.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
 @cache
-def _texts(file: str, search: tuple[str, ...]) -> list[str]:
-    """Return the texts of a file and of all that it imports."""
-    seen: dict[str, None] = {}
+def _sources(file: str, search: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Return the texts of a file and of all that it imports, and the places of their winners."""
+    seen: dict[str, Path | None] = {}
     pending: list[Module] = [load_module(Path(file), search=tuple(map(Path, search)))]
     while pending:
         module = pending.pop()
         if module.source.text not in seen:
-            seen[module.source.text] = None
+            seen[module.source.text] = module.winners_path
             pending += module.imports.values()
-    return list(seen)
+    return tuple(seen), tuple(place for place in seen.values() if place is not None)
 
 
 @cache

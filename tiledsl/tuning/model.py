@@ -15,6 +15,7 @@ from tiledsl.runtime.errors import ArgumentError
 
 if TYPE_CHECKING:
     from tiledsl.check import Module
+    from tiledsl.ir import Kernel as KernelIR
     from tiledsl.runtime.devices import Compiled
     from tiledsl.runtime.kernel import Kernel
     from tiledsl.runtime.launch import Launch
@@ -71,7 +72,7 @@ class Answer:
 def predict(subject: Subject, choice: Choice) -> Answer:
     """Return how long ``subject`` takes under ``choice``; it may be called in any process."""
     try:
-        kernel, inputs, launch = _launched(subject, choice.directives, choice.bare)
+        _, kernel, inputs, launch = _launched(subject, choice.directives, choice.bare)
         launches = list(kernel.launches(inputs.graph, launch, subject.chip, dict(choice.tiles)))
         cycles = [_one(compiled, inner) for compiled, inner in launches]
     except (ArgumentError, CompileError) as error:
@@ -83,6 +84,45 @@ def predict(subject: Subject, choice: Choice) -> Answer:
     given = {name: size for name, size in choice.tiles if name in sizes}
     apart = (n for n in sizes if any(p.tiles.get(n, sizes[n]) != sizes[n] for p in programs))
     return Answer(sum(cycles), sizes | given, apart=tuple(n for n in apart if n not in given))
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A launch of a kernel of the text: its cycles, and those sizes that all its parts share."""
+
+    kernel: "KernelIR"
+    home: "Module"
+    launch: "Launch"
+    tiles: dict[str, int]
+    cycles: float
+
+
+def timed(subject: Subject, choice: Choice) -> list[Timed]:
+    """Return the launches of ``subject`` under ``choice``, of an op one a step.
+
+    A kernel that is cut is one launch here.
+    """
+    from tiledsl.driver import home_of
+    from tiledsl.runtime.kernel import steps
+
+    module, kernel, inputs, launch = _launched(subject, choice.directives, choice.bare)
+    tiles = dict(choice.tiles)
+    programs = iter(kernel.compiled(inputs.graph, subject.chip, tiles))
+    found = []
+    for whole, inner in steps(inputs.graph, launch):
+        sizes: dict[str, int] = {}
+        cycles = 0.0
+        for _, own in steps(kernel.parted(whole, subject.chip), inner):
+            compiled = next(programs)
+            cycles += _one(compiled, own)
+            sizes |= compiled.tiles
+        found.append(Timed(whole, home_of(module, whole), inner, sizes, cycles))
+    return found
+
+
+def forget() -> None:
+    """Forget what has been loaded: files beside it have changed."""
+    _launched.cache_clear()
 
 
 def _one(compiled: "Compiled", launch: "Launch") -> float:
@@ -103,8 +143,10 @@ def _one(compiled: "Compiled", launch: "Launch") -> float:
 
 
 @lru_cache(maxsize=8)
-def _launched(subject: Subject, directives: str, bare: bool) -> "tuple[Kernel, Inputs, Launch]":
-    """Return a kernel under directives with the arguments of its launch."""
+def _launched(
+    subject: Subject, directives: str, bare: bool
+) -> "tuple[Module, Kernel, Inputs, Launch]":
+    """Return a kernel of a module under directives, with the arguments of its launch."""
     from tiledsl.driver import reschedule
     from tiledsl.runtime.launch import prepare
     from tiledsl.testing.cases import Case, Plan, plan_of
@@ -113,13 +155,15 @@ def _launched(subject: Subject, directives: str, bare: bool) -> "tuple[Kernel, I
     module, kernel = load_subject(subject)
     if bare:
         for name in kernel_names(module, subject.kernel):
-            module.kernels[name].module.schedules.pop(name, None)
+            home = module.kernels[name].module
+            home.schedules.pop(module.kernels[name].item.name.id, None)
+            home.winners = ()
     if directives:
         reschedule(module, subject.kernel, directives)
     tests = [plan_of(test) for test in module.tests.get(subject.kernel, ())]
     plan = next((t for t in tests if not t.fails), Plan(subject.kernel))
     inputs = Inputs(kernel, Case(subject.values), plan, subject.seed, zeros=True)
-    return kernel, inputs, prepare(inputs.graph, inputs.arguments, inputs.dims)
+    return module, kernel, inputs, prepare(inputs.graph, inputs.arguments, inputs.dims)
 
 
 def load_subject(subject: Subject) -> "tuple[Module, Kernel]":

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from itertools import chain
 
 from tiledsl.check import Module
-from tiledsl.schedule import schedule_for
+from tiledsl.check.limits import Limits, limits_of, sizes_of
+from tiledsl.check.limits import serving as schedule_for
+from tiledsl.check.winners import tile_names, winners
 from tiledsl.syntax import tree
-from tiledsl.syntax.walk import walk
 from tiledsl.tuning.model import kernel_names
 
 
@@ -14,24 +15,33 @@ def opened(
     module: Module, name: str, target: str
 ) -> tuple[dict[str, tuple[int, ...]], frozenset[str]]:
     """Return the sizes that `tune` lines offer, and the names that a schedule has settled."""
-    offered: dict[str, tuple[int, ...]] = {}
-    settled: set[str] = set()
-    for line in _lines(module, name, target):
-        match line:
-            case tree.SetSize(name=size):
-                settled.add(size.id)
-            case tree.Tune(name=size, choices=tree.Tuple(items=items)):
-                numbers = [item.value for item in items if isinstance(item, tree.Number)]
-                offered[size.id] = tuple(int(number) for number in numbers)
-            case _:
-                pass
-    return offered, frozenset(settled)
+    pairs = [sizes_of(schedule) for schedule in _schedules(module, name, target)]
+    offered = {size: choices for _, opens in pairs for size, choices in opens.items()}
+    return offered, frozenset(size for fixed, _ in pairs for size in fixed)
+
+
+def limits(module: Module, name: str, target: str) -> tuple[Limits, dict[str, int]]:
+    """Return the `where` lines that a search keeps to, and the sizes that a schedule sets."""
+    schedules = _schedules(module, name, target)
+    lines = chain.from_iterable(limits_of(schedule, target).lines for schedule in schedules)
+    settled = {size: value for s in schedules for size, value in sizes_of(s)[0].items()}
+    return Limits(tuple(lines), target), settled
+
+
+def read_winners(module: Module, name: str) -> None:
+    """Read what is kept of earlier searches; raise `CompileError` where it cannot be read."""
+    for kernel, _ in _kernels(module, name):
+        winners(module.kernels[kernel].module)
 
 
 def pasted(module: Module, name: str, target: str, sizes: Mapping[str, int]) -> str:
-    """Return the text of a schedule with ``sizes``, and with the other lines that hold today."""
-    lines = _lines(module, name, target)
-    kept = [line.span.text for line in lines if isinstance(line, tree.Directive)]
+    """Return the text of a schedule with ``sizes``, and with the other lines that hold today.
+
+    A `where` says nothing of sizes that are all set.
+    """
+    lines = chain.from_iterable(s.directives for s in _schedules(module, name, target))
+    directives = [line for line in lines if isinstance(line, tree.Directive)]
+    kept = [line.span.text for line in directives if line.word != "where"]
     texts = []
     for kernel, names in _kernels(module, name):
         mine = [f"{size} = {sizes[size]}" for size in names if size in sizes]
@@ -41,23 +51,16 @@ def pasted(module: Module, name: str, target: str, sizes: Mapping[str, int]) -> 
     return "\n".join(texts)
 
 
-def _lines(
-    module: Module, name: str, target: str
-) -> tuple[tree.SetSize | tree.Tune | tree.Directive, ...]:
+def _schedules(module: Module, name: str, target: str) -> list[tree.Schedule]:
+    """Return the schedule of a kernel, or those of the steps of an op, where there are such."""
+    homes = [module.kernels[kernel] for kernel, _ in _kernels(module, name)]
     found = [
-        schedule_for(module.kernels[kernel].module.schedules.get(kernel, ()), target)
-        for kernel, _ in _kernels(module, name)
+        schedule_for(home.module.schedules.get(home.item.name.id, ()), target) for home in homes
     ]
-    return tuple(chain.from_iterable(s.directives for s in found if s is not None))
+    return [schedule for schedule in found if schedule is not None]
 
 
 def _kernels(module: Module, name: str) -> list[tuple[str, list[str]]]:
     """Return a kernel, or the steps of an op, each with the names of its tile sizes."""
     names = kernel_names(module, name)
     return [(kernel, tile_names(module.kernels[kernel].item)) for kernel in names]
-
-
-def tile_names(kernel: tree.Kernel) -> list[str]:
-    """Return the names after ``by``, in the order of the text."""
-    ranges = (node for node in walk(kernel.body) if isinstance(node, tree.Range))
-    return list(dict.fromkeys(r.by.id for r in ranges if isinstance(r.by, tree.Name)))

@@ -1,12 +1,13 @@
 """The best plans for a kernel at some sizes: what its schedule leaves open, tried step by step."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice, permutations, product
+from itertools import islice, permutations
 from math import inf
 
+from tiledsl.check.limits import Limits, combinations
 from tiledsl.tuning.kept import answer
 from tiledsl.tuning.model import Answer, Choice, Subject
 
@@ -55,6 +56,8 @@ def search(
     *,
     fixed: Iterable[str] = (),
     starts: Sequence[Choice] = (Choice(),),
+    limits: Limits | None = None,
+    settled: Mapping[str, int] | None = None,
     limit: int = 200,
     jobs: int = 1,
 ) -> Search:
@@ -62,18 +65,33 @@ def search(
 
     ``choices`` gives the sizes that some names may have, ``fixed`` the names that stay; all other
     sizes are free. From ``starts`` on, sizes of the best plans are changed one by one and in pairs.
+    Sizes for which ``limits`` do not hold are not tried, but with a choice that leaves the schedule
+    out; ``settled`` are the sizes that the schedule has set.
     """
-    given, stay = choices or {}, frozenset(fixed)
+    allowed = _Allowed(choices or {}, frozenset(fixed), limits or Limits(), settled or {})
     if jobs > 1:
         with ProcessPoolExecutor(jobs) as pool:
-            return _search(subject, given, stay, starts, limit, partial(pool.map, chunksize=1))
-    return _search(subject, given, stay, starts, limit, map)
+            return _search(subject, allowed, starts, limit, partial(pool.map, chunksize=1))
+    return _search(subject, allowed, starts, limit, map)
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What a search may try."""
+
+    given: Mapping[str, Sequence[int]]
+    stay: frozenset[str]
+    limits: Limits
+    settled: Mapping[str, int]
+
+    def choice(self, choice: Choice, sizes: Mapping[str, int]) -> bool:
+        """Return whether ``choice`` may be tried; what it does not set are ``sizes``."""
+        return choice.bare or self.limits.allow({**sizes, **dict(choice.tiles)})
 
 
 def _search(
     subject: Subject,
-    given: Mapping[str, Sequence[int]],
-    stay: frozenset[str],
+    allowed: _Allowed,
     starts: Sequence[Choice],
     limit: int,
     each: Callable[..., Iterable[Answer]],
@@ -81,12 +99,15 @@ def _search(
     tried: dict[Choice, Tried] = {}
 
     def ask(wanted: Iterable[Choice]) -> None:
-        new = [c for c in dict.fromkeys(wanted) if c not in tried][: max(0, limit - len(tried))]
+        fresh = (choice for choice in wanted if choice not in tried)
+        new: dict[Choice, None] = {}
+        while len(tried) + len(new) < limit and (choice := next(fresh, None)) is not None:
+            new[choice] = None
         for choice, found in zip(new, each(partial(answer, subject), new), strict=True):
             tried[choice] = Tried(choice, found)
 
     ask(starts)
-    ask(_opened(starts[0], given))
+    ask(_opened(starts[0], allowed))
     left: set[tuple[tuple[str, int], ...]] = set()
     while True:
         ranked = sorted(tried.values(), key=lambda t: t.cycles)
@@ -95,28 +116,36 @@ def _search(
         if not centers or len(tried) >= limit:
             return result
         left.update(map(_sizes, centers))
-        ask(near for center in centers for near in _near(center, given, stay))
+        ask(near for center in centers for near in _near(center, allowed))
 
 
 def _sizes(tried: Tried) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(tried.answer.tiles.items()))
 
 
-def _opened(start: Choice, given: Mapping[str, Sequence[int]]) -> Iterator[Choice]:
+def _opened(start: Choice, allowed: _Allowed) -> Iterator[Choice]:
     """Yield all combinations of the sizes that are given."""
-    if given:
-        for sizes in product(*given.values()):
+    if allowed.given:
+        limits = Limits() if start.bare else allowed.limits
+        settled = {**allowed.settled, **dict(start.tiles)}
+        left = {name: sizes for name, sizes in allowed.given.items() if name not in settled}
+        for sizes in combinations(limits, left, settled):
             choice = start
-            for name, size in zip(given, sizes, strict=True):
+            for name, size in sizes.items():
                 choice = choice.with_tile(name, size)
             yield choice
 
 
-def _near(
-    center: Tried, given: Mapping[str, Sequence[int]], stay: frozenset[str]
-) -> Iterator[Choice]:
+def _near(center: Tried, allowed: _Allowed) -> Iterator[Choice]:
+    """Yield the choices near ``center`` that are allowed."""
+    for choice in _neighbours(center, {*allowed.stay, *allowed.given}):
+        if allowed.choice(choice, center.answer.tiles):
+            yield choice
+
+
+def _neighbours(center: Tried, stay: Container[str]) -> Iterator[Choice]:
     """Yield the choices that differ from ``center`` in one size, or in two that make up for it."""
-    sizes = {n: s for n, s in center.answer.tiles.items() if n not in stay and n not in given}
+    sizes = {n: s for n, s in center.answer.tiles.items() if n not in stay}
     for name, size in sizes.items():
         for factor in FACTORS:
             yield center.choice.with_tile(name, size * factor)
