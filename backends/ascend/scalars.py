@@ -208,12 +208,8 @@ class Scalars:
             return text, binding, long
         if dtype is DType.BOOL:
             return f"{self._at(value, 46, False)} != 0", 45, False
-        if dtype is DType.F16:
-            return f"tdsl::RoundToHalf({text})", _ATOM, False
-        if dtype is DType.BF16:
-            return f"tdsl::RoundToBfloat16({text})", _ATOM, False
-        if dtype in _F8:
-            return f"tdsl::RoundToF8<{_F8[dtype]}>({text})", _ATOM, False
+        if dtype.is_float and dtype.size < 4:
+            return rounded(text, dtype), _ATOM, False
         if dtype.bits < 8:
             low, high = dtype.limits
             whole = f"tdsl::Saturate<int32_t>({text})"
@@ -230,6 +226,13 @@ class Scalars:
         a, b = args
         known = isinstance(b, sc.Literal) and isinstance(b.value, int) and b.value > 0
         return known and a.dtype.is_integer and is_natural(a, self.natural)
+
+
+def rounded(text: str, dtype: DType) -> str:
+    """Return the words that round a float to a narrower type."""
+    if dtype in _F8:
+        return f"tdsl::RoundToF8<{_F8[dtype]}>({text})"
+    return f"tdsl::RoundTo{'Half' if dtype is DType.F16 else 'Bfloat16'}({text})"
 
 
 def position(element: sc.Element) -> Scalar:

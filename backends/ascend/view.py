@@ -14,6 +14,7 @@ from tiledsl.backends.ascend.scalars import (
     host_parts,
     literal,
     product,
+    rounded,
 )  # fmt: skip
 from tiledsl.backends.ascend.steps import Line, Steps, every_step, natural_names, plain
 from tiledsl.diagnostics import CompileError
@@ -40,7 +41,8 @@ _CORES = {Core.CUBE: "CubeCore", Core.VECTOR: "VectorCore", Core.UNIFIED: "Unifi
 class Field:
     """A number that the host passes: a member of the tiling structure and a variable.
 
-    ``host_type`` is that of the parameter of the C interface.
+    ``host_type`` is that of the parameter of the C interface; ``rounded`` what becomes of it where
+    the kernel's type is narrower.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Field:
     type: str
     host_type: str
     value: str = ""
+    rounded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,9 @@ class _View:
 
     def scalar(self, name: str, dtype: DType) -> Field:
         if dtype.is_float:
-            return Field(self.names.of("param", name), "float", "float", "float")
+            word = self.names.of("param", name)
+            narrow = "" if dtype.size >= 4 else rounded(word, dtype)
+            return Field(word, "float", "float", "float", rounded=narrow)
         return Field(self.names.of("param", name), "int64_t", HELD[dtype], HELD[dtype])
 
     def tensor(self, tensor: Tensor) -> TensorWords:

@@ -17,6 +17,8 @@ from tiledsl.scalar import Axis, Element, End, Position, Scalar, Start, TileSize
 from tiledsl.types import DType
 
 _NO_PLACES: Mapping[str, str] = {}
+# What a core's atomic copies do not take; carriers and 4-bit elements are refused on their way.
+_NO_ATOMICS = (DType.BOOL, DType.U8, DType.I64)
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ def _storable(kernel: ir.Kernel, chip: Chip) -> None:
             if isinstance(part, Element) and part.tensor.dtype.bits < 8:
                 what = f"random numbers by a number in a tensor of `{part.tensor.dtype}`"
                 raise CompileError([NotOnTarget(s.span, chip.name, what, "use i8 or u8")])
+    for s in ir.statements(kernel.body):
+        if isinstance(s, ir.Store) and s.atomic and s.tensor.dtype in _NO_ATOMICS:
+            what = f"an `atomic` store of {s.tensor.dtype}"
+            raise CompileError([NotOnTarget(s.span, chip.name, what, "use i32")])
     if chip.separate:
         return
     for tensor in kernel.tensors:

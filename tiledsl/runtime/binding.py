@@ -4,7 +4,10 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from tiledsl.ir import Binding
+from tiledsl.ops import convert
 from tiledsl.runtime.arrays import as_array, describe, element_type
 from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number
@@ -184,7 +187,7 @@ def literal(expr: tree.Expr) -> Number:
 
 
 def scalar_value(name: str, dtype: DType, value: object) -> Number:
-    """Return ``value`` as a Python number of the kind that ``dtype`` wants."""
+    """Return ``value`` as a Python number that ``dtype`` holds; floats are rounded."""
     if isinstance(value, _Single) and tuple(value.shape) == ():
         value = value.item()  # of NumPy, PyTorch, JAX, …
     number = value if isinstance(value, bool | int | float) else None
@@ -194,7 +197,8 @@ def scalar_value(name: str, dtype: DType, value: object) -> Number:
     if dtype is DType.BOOL and isinstance(number, bool):
         return number
     if dtype.is_float and number is not None and not isinstance(number, bool):
-        return float(number)
+        with np.errstate(over="ignore"):
+            return float(convert(np.asarray([number], np.float64), dtype)[0])
     if dtype.is_integer and isinstance(number, int) and not isinstance(number, bool):
         low, high = dtype.limits
         if low <= number <= high:

@@ -125,7 +125,7 @@ def _scalar(param: ScalarParam, arguments: Mapping[str, object]) -> Number:
     if param.name in arguments:
         return scalar_value(param.name, param.dtype, arguments[param.name])
     assert param.default is not None, param.name
-    return param.default
+    return scalar_value(param.name, param.dtype, param.default)
 
 
 def _take(tensor: Tensor, array: Array, launch: Launch, solver: "_Solver") -> None:

@@ -101,12 +101,10 @@ template <> struct ElementOf<half> {
     template <typename U> TDSL_FN static half From(U value) { return half(float(value)); }
 };
 // f32 rounded to a narrower float.
-TDSL_FN float RoundToHalf(float value) { return float(half(value)); }
 #if !TDSL_UNIFIED
 template <> struct ElementOf<bfloat16_t> {
     template <typename U> TDSL_FN static bfloat16_t From(U value) { return ToBfloat16(float(value)); }
 };
-TDSL_FN float RoundToBfloat16(float value) { return ToFloat(ToBfloat16(value)); }
 #endif
 
 // ---- global memory and UB -----------------------------------------------------------------------

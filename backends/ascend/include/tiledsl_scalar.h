@@ -144,16 +144,26 @@ template <int32_t kMantissa, int32_t kBias> TDSL_FN float FromF8(int32_t code) {
         return sign * Bitcast<float>((size << (23 - kMantissa)) + ((127 - kBias) << 23));
     return sign * float(size) * Bitcast<float>((128 - kBias - kMantissa) << 23);
 }
-// Rounded to the nearest, ties to even; what is beyond saturates, infinities too.
-template <int32_t kMantissa, int32_t kBias> TDSL_FN float RoundToF8(float x) {
-    constexpr float top = kMantissa == 2 ? 57344.0f : 448.0f;
-    if (x != x) return x;
-    const float y = x > top ? top : x < -top ? -top : x;
-    const int32_t bits = Bitcast<int32_t>(y), least = (128 - kBias) << 23, power = bits & 0x7f800000;
+// Rounded to the nearest number with so many bits behind the first, ties to even.
+template <int32_t kMantissa, int32_t kBias> TDSL_FN float RoundTo(float x) {
+    const int32_t bits = Bitcast<int32_t>(x), least = (128 - kBias) << 23, power = bits & 0x7f800000;
     // Adding this leaves what the type holds of a number with such an exponent.
     const float large = Bitcast<float>(power > least ? power : least) * (1.5f * float(1 << (23 - kMantissa)));
-    const float near = (y + large) - large;
+    const float near = (x + large) - large;
     return Bitcast<float>(Bitcast<int32_t>(near) | (bits & (-2147483647 - 1)));
+}
+// What is beyond saturates, infinities too.
+template <int32_t kMantissa, int32_t kBias> TDSL_FN float RoundToF8(float x) {
+    constexpr float top = kMantissa == 2 ? 57344.0f : 448.0f;
+    return x != x ? x : RoundTo<kMantissa, kBias>(x > top ? top : x < -top ? -top : x);
+}
+TDSL_FN float RoundToHalf(float x) {
+    if (x != x) return x;
+    return x >= 65520.0f ? kInf : x <= -65520.0f ? -kInf : RoundTo<10, 15>(x);
+}
+TDSL_FN float RoundToBfloat16(float x) {
+    const uint32_t bits = Bitcast<uint32_t>(x);
+    return x != x ? x : Bitcast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
 }
 
 }  // namespace tdsl
