@@ -42,3 +42,19 @@ def test_fused_against_in_parts(
     main()
     (times,) = re.findall(r"At K=512 .* (\S+) times as long", page, re.S)
     assert f"takes {times} times as long" in capsys.readouterr().out
+
+
+def test_a_search_and_what_it_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page on tile sizes prints is what the command prints, and what it writes."""
+    page = (DOCS / "tuning.md").read_text(encoding="utf-8")
+    text, command, kept = re.findall(r"```\n(.*?)```", page, re.S)
+    command, shown = command.split("\n", 1)
+    (tmp_path / "proj.tile").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TILEDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.argv", shlex.split(command.removeprefix("$ ")))
+    main()
+    assert capsys.readouterr().out == shown
+    assert (tmp_path / "proj.tune.toml").read_text(encoding="utf-8") == kept

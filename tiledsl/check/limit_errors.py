@@ -143,8 +143,8 @@ class NotHeld(Finding):
         """Name the sizes that nobody has set."""
         if not self.free:
             return "sizes are taken as far as they fit: set smaller ones"
-        names = ", ".join(f"`tune {name} in (…)`" for name in self.free)
-        return f"the compiler takes {quoted(self.free)} as nobody sets them: open them, {names}"
+        choices = ", ".join(f"{name} in (64, 128)" for name in self.free)
+        return f"nobody sets {quoted(self.free)}, so the compiler does: `tune {choices}` opens it"
 
 
 def listed(sizes: tuple[tuple[str, int], ...]) -> str:

@@ -117,7 +117,7 @@ def check_winners(module: Module) -> list[Diagnostic]:
         kept = winners(module)
     except CompileError as error:
         return list(error.diagnostics)
-    texts = {w.kernel: fingerprint(module.kernels[w.kernel].item) for w in kept}
+    texts = {name: fingerprint(module.kernels[name].item) for name in {w.kernel for w in kept}}
     return [
         w.unused(module, "the kernel's text has changed since")
         for w in kept
@@ -155,7 +155,7 @@ def _source(module: Module, place: Path) -> Source | None:
     if len(content) > MOST_BYTES:
         _refuse(nothing, 0, 0, f"has more than {MOST_BYTES:,} bytes")
     try:
-        return Source(name, content.decode("utf-8"))
+        return Source(name, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         _refuse(nothing, 0, 0, f"byte {content[error.start]:#04x} in line {line} is not UTF-8")
@@ -170,13 +170,16 @@ class _Reading:
 
     def __init__(self, module: Module, source: Source) -> None:
         self.module, self.source = module, source
+        self.texts: dict[str, str] = {}
 
     def all(self) -> Iterator[Winner]:
         for name, tables in self.table().items():
             if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
                 self.refuse(self.key(name, 0), f"a winner is a table of its own: `[[{name}]]`")
-            for number, table in enumerate(tables):
-                yield self.winner(name, table, self.header(name, number))
+            unseen = [(0, 0)] * len(tables)
+            places = [*self.headers(name), *unseen][: len(tables)]
+            for table, place in zip(tables, places, strict=True):
+                yield self.winner(name, table, place)
 
     def table(self) -> dict[str, Any]:
         text = self.source.text
@@ -224,7 +227,9 @@ class _Reading:
             if not 1 <= value <= LARGEST_SIZE:
                 reason = f"the tile size `{size}` is from 1 to {LARGEST_SIZE:,}"
                 self.refuse(self.key(size, *at), reason)
-        if text == fingerprint(item):
+        if name not in self.texts:
+            self.texts[name] = fingerprint(item)
+        if text == self.texts[name]:
             self.known(tuple(tiles), tile_names(item), at, "tile size")
             self.known(tuple(types), [g.name.id for g in item.generics], at, "element type")
         dims = self.pairs(table, "dims", at, int)
@@ -268,20 +273,20 @@ class _Reading:
                 self.refuse(self.key(name, *at), f"`{name[:60]}` is {word}")
         return inner
 
-    def header(self, name: str, number: int) -> tuple[int, int]:
-        """Return where the table begins that is ``number`` among those of a name."""
+    def headers(self, name: str) -> list[tuple[int, int]]:
+        """Return where the tables of a name begin."""
         pattern = rf"^[ \t]*(\[\[[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*\]\])"
-        found = list(re.finditer(pattern, self.source.text, re.MULTILINE))
-        return found[number].span(1) if number < len(found) else (0, 0)
+        return [found.span(1) for found in re.finditer(pattern, self.source.text, re.MULTILINE)]
 
     def key(self, name: str, start: int, end: int = 0) -> tuple[int, int]:
         """Return where ``name`` is given a value, in the table that begins at ``start``."""
         text = self.source.text
         begin = max(start, end)
         stop = re.compile(r"^[ \t]*\[", re.MULTILINE).search(text, begin)
-        pattern = re.compile(rf"(?<!\w)[\"']?({re.escape(name)})[\"']?[ \t]*=")
+        word = rf"[\"']?({re.escape(name)})[\"']?"
+        pattern = re.compile(rf"(?<!\w){word}[ \t]*=|^[ \t]*\[[ \t]*{word}", re.MULTILINE)
         found = pattern.search(text, begin, stop.start() if stop and start else len(text))
-        return found.span(1) if found is not None else (start, max(start, end))
+        return found.span(found.lastindex or 0) if found is not None else (start, max(start, end))
 
     def refuse(self, at: tuple[int, int], reason: str) -> NoReturn:
         _refuse(self.source, *at, reason)

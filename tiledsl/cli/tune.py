@@ -1,5 +1,6 @@
 """``tune``: the best tile sizes by the cycle model, for a kernel at sizes."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -81,6 +82,8 @@ def tune(
         click.echo(pasted(found.module, found.kernel.name, chip, sizes), nl=False)
         if write:
             _write(subject, start, result)
+    elif write:
+        raise click.ClickException("no plan fits: nothing is kept")
 
 
 def _write(subject: "Subject", start: "Choice", result: "Search") -> None:
@@ -90,7 +93,9 @@ def _write(subject: "Subject", start: "Choice", result: "Search") -> None:
     kept = keep(subject, start, result)
     for path, text in kept.files.items():
         write_atomically(path, text)
-        click.echo(f"\nkept in {path}")
+        here = Path.cwd()
+        place = path.relative_to(here) if path.is_relative_to(here) else path
+        click.echo(f"\nkept in {place}" if kept.new else f"\n{place}: what was stale is gone")
     for name in kept.left:
         click.echo(f"note: `{name}` is of the library, which keeps no winners", err=True)
     if not kept.new and not kept.left:

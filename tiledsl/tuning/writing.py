@@ -55,9 +55,9 @@ def keep(subject: Subject, start: Choice, search: Search) -> Kept:
     for home, new in found.values():
         assert home.winners_path is not None
         home.winners = None  # it may have been written while the search went on
-        text = rendered(_merged(home, new, faster))
-        if text != HEAD or home.winners_path.exists():
-            files[home.winners_path] = text
+        merged = _merged(home, new, faster)
+        if faster or len(merged) < len(winners(home)):
+            files[home.winners_path] = rendered(merged)
     forget()
     written = tuple(w for _, new in found.values() for w in new) if faster else ()
     return Kept(files, written, tuple(left))
