@@ -258,6 +258,47 @@ def test_what_is_not_written(place: Path, file: str, words: tuple[str, ...], sai
     assert not place.with_suffix(".tune.toml").exists()
 
 
+CUT = """
+kernel f(a: f16[M, K], b: f16[K, N]) -> (c: f16[M, N]):
+    grid m in M by BM, n in N by BN
+    var acc: f32[m, n] = 0
+    for k in K by BK:
+        acc += a[m, k] @ b[k, n]
+    c[m, n] = f16(exp(acc))
+
+schedule f for ascend910b:
+    tune BM in (512, 64), BN in (512, 64), BK in (64, 128)
+    where BM * BK <= 512 * 64
+    place acc in gm
+"""
+
+
+def test_a_first_choice_that_does_not_fit(place: Path) -> None:
+    place.write_text(CUT.replace("    place acc in gm\n", ""))
+    result = asked("tune", f"{place}:f", "M=256", "N=256", "K=256", "--write")
+    assert "S001" in result.stdout.splitlines()[1]
+    (winner,) = winners(load_module(place))
+    assert winner.before == 0
+    assert built(place, "f") == [dict(winner.tiles)]
+
+
+def test_a_kernel_that_is_cut(place: Path) -> None:
+    place.write_text(CUT)
+    asked("tune", f"{place}:f", "M=256", "N=256", "K=256", "--write")
+    (winner,) = winners(load_module(place))
+    assert winner.kernel == "f"
+    assert set(winner.tiles) == {"BM", "BN", "BK"}
+    parts = built(place, "f")
+    assert parts == [dict(winner.tiles), {n: winner.tiles[n] for n in ("BM", "BN")}]
+    place.with_suffix(".tune.toml").unlink()
+    # A part has no `BK`, and still makes the choice of the whole.
+    place.write_text(CUT.replace("512 * 64", "64 * 16"))
+    with pytest.raises(CompileError, match="S132"):
+        built(place, "f", tiles={"BM": 512})
+    parts = built(place, "f", tiles={"BK": 16, "BN": 64})
+    assert [sizes["BM"] for sizes in parts] == [64, 64]
+
+
 def test_what_is_built_by_itself_may_be_the_fastest(
     place: Path, write: Write
 ) -> None:

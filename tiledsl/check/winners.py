@@ -35,7 +35,8 @@ class Winner:
     """The tile sizes that a search found for a kernel, and what it was found for.
 
     ``parameters`` are scalars and those that are ``const``. ``cycles`` are those with these sizes,
-    ``before`` those of what was built without them; ``text`` is the `fingerprint` of the kernel.
+    ``before`` those of what was built without them, 0 where that did not fit; ``text`` is the
+    `fingerprint` of the kernel.
     """
 
     kernel: str

@@ -379,7 +379,8 @@ def _key(
     kernel: KernelIR, target: str, tiles: Mapping[str, int], debug: bool
 ) -> tuple[_Key, dict[str, int]]:
     """Return what tells a program from others, and the tile sizes that the kernel has."""
-    own = {name: size for name, size in tiles.items() if name in (*kernel.tile_sizes, "*")}
+    # A part takes all sizes of its kernel, on which the choice of its own may depend.
+    own = {n: size for n, size in tiles.items() if kernel.origin or n in (*kernel.tile_sizes, "*")}
     return (kernel.binding, kernel.name, target, tuple(sorted(own.items())), debug), own
 
 

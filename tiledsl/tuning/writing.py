@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from tiledsl.check import Module, library
@@ -35,21 +35,21 @@ def keep(subject: Subject, start: Choice, search: Search) -> Kept:
 
     Nothing is new where what is built by itself, as ``start``, is faster than with any sizes set.
     """
-    before = timed(subject, start)
+    before = _launches(subject, start)
     finalists = [_timed(subject, search, number) for number in range(FINALISTS)]
     after = min(finalists, key=_total)
     faster = bool(after) and _total(after) <= _total(before)
     own = Path(subject.file).resolve()
     found: dict[Path, tuple[Module, list[Winner]]] = {}
     left: dict[str, None] = {}
-    for one, was in zip(after or before, before, strict=True):
+    for one, was in zip_longest(after or before, before):
         home = one.home
         if not one.tiles:
             continue
         if home.path is None or (home.path != own and home.path in library().values()):
             left[one.kernel.name] = None
             continue
-        winner = _winner(one, subject.chip, was.cycles)
+        winner = _winner(one, subject.chip, was.cycles if was is not None else 0)
         found.setdefault(home.path, (home, []))[1].append(winner)
     files = {}
     for home, new in found.values():
@@ -74,12 +74,17 @@ def _timed(subject: Subject, search: Search, number: int) -> list[Timed]:
         answer = tried.answer
         sizes = sorted((n, s) for n, s in answer.tiles.items() if n not in answer.apart)
         choice = Choice(tuple(sizes), tried.choice.directives)
-        try:
-            launches = timed(subject, choice)
-        except (ArgumentError, CompileError):
-            return []
+        launches = _launches(subject, choice)
         return [replace(t, tiles=_but(t.tiles, answer.apart)) for t in launches]
     return []
+
+
+def _launches(subject: Subject, choice: Choice) -> list[Timed]:
+    """Return the launches under a choice; none where it does not fit."""
+    try:
+        return timed(subject, choice)
+    except (ArgumentError, CompileError):
+        return []
 
 
 def _total(launches: list[Timed]) -> float:
@@ -138,7 +143,7 @@ def _table(winner: Winner) -> str:
         "parameters": _inline({name: spelt(value) for name, value in winner.parameters.items()}),
         "tiles": _inline({name: str(size) for name, size in winner.tiles.items()}),
         "cycles": str(winner.cycles),
-        "before": str(winner.before),
+        "before": str(winner.before or ""),
         "text": _quoted(winner.text),
     }
     lines = (f"{key} = {value}" for key, value in rows.items() if value)
