@@ -279,7 +279,7 @@ def _schedule(
                     if not _whole(choice):
                         yield BadTileSize(choice.span, name.id)
             case tree.Directive(word="where", argument=argument) if argument is not None:
-                from tiledsl.check.limits import check_limit, served
+                from tiledsl.check.limit_terms import check_limit, served
 
                 sizes = tuple(parts.sizes)
                 yield from check_limit(

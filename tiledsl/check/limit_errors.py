@@ -76,7 +76,8 @@ class NotComputed(Finding):
     @property
     def reasons(self) -> tuple[tuple[None, str], ...]:
         """Give the sizes with which it was tried."""
-        return ((None, f"tried with {listed(self.sizes)}"),) if self.sizes else ()
+        sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes[:8])
+        return ((None, f"tried with {sizes}"),) if sizes else ()
 
     @property
     def help(self) -> str | None:
@@ -145,8 +146,3 @@ class NotHeld(Finding):
             return "sizes are taken as far as they fit: set smaller ones"
         choices = ", ".join(f"{name} in (64, 128)" for name in self.free)
         return f"nobody sets {quoted(self.free)}, so the compiler does: `tune {choices}` opens it"
-
-
-def listed(sizes: tuple[tuple[str, int], ...]) -> str:
-    """Return sizes as text: ``BM = 64, BN = 128``."""
-    return ", ".join(f"{name} = {size}" for name, size in sizes[:8])

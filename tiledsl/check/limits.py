@@ -1,4 +1,4 @@
-"""The ``where`` lines of schedules: what they may say, and which tile sizes satisfy them.
+"""The ``where`` lines of schedules: which tile sizes satisfy them.
 
 A size that nobody has set leaves a line open: it neither holds nor fails.
 """
@@ -6,16 +6,16 @@ A size that nobody has set leaves a line open: it neither holds nor fails.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add, eq, floordiv, ge, gt, le, lt, mod, mul, ne, sub
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tiledsl.check.errors import Finding
-from tiledsl.check.item_errors import NotInKernel
-from tiledsl.check.limit_errors import BadLimit, NoChoice, NotComputed, NotHeld, UnknownFact, listed
-from tiledsl.chips.facts import facts, targets
+from tiledsl.chips.facts import facts
 from tiledsl.diagnostics import CompileError
 from tiledsl.source import Span
 from tiledsl.syntax import tree
 from tiledsl.syntax.walk import walk
+
+if TYPE_CHECKING:  # what a sound schedule never needs is imported where it is told
+    from tiledsl.check.limit_errors import NotHeld
 
 ARITHMETIC = {"+": add, "-": sub, "*": mul, "//": floordiv, "%": mod}
 COMPARISONS = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -25,19 +25,6 @@ MOST_TRIED = 100_000
 MOST_STEPS = 1_000_000
 
 Value = int | bool | None
-
-
-# ---- what they may say --------------------------------------------------------------------------
-
-
-def check_limit(
-    limit: tree.Expr, sizes: Sequence[str], kernel: str, target: str, served: Sequence[str]
-) -> Iterator[Finding]:
-    """Yield what is wrong with a ``where`` of a schedule for ``target``.
-
-    ``served`` are the targets that it is asked for: what it asks of them all of them have.
-    """
-    yield from _Terms(tuple(sizes), kernel, target, tuple(served)).truth(limit)
 
 
 def serving(schedules: Iterable[tree.Schedule], target: str) -> tree.Schedule | None:
@@ -65,76 +52,7 @@ def sizes_of(
     return fixed, {name: sizes for name, sizes in choices.items() if name not in fixed}
 
 
-def served(schedule: tree.Schedule, others: Sequence[tree.Schedule]) -> tuple[str, ...]:
-    """Return the targets that ``schedule`` is for, beside ``others`` of its kernel."""
-    return tuple(t for t in targets() if serving(others, t) is schedule)
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    sizes: tuple[str, ...]
-    kernel: str
-    target: str
-    served: tuple[str, ...]
-
-    def truth(self, node: tree.Expr) -> Iterator[Finding]:
-        match node:
-            case tree.Logical(operands=operands):
-                for operand in operands:
-                    yield from self.truth(operand)
-            case tree.Unary(op="not", operand=operand):
-                yield from self.truth(operand)
-            case tree.Compare(first=first, rest=rest):
-                yield from self.number(first)
-                for op, operand in rest:
-                    if op not in COMPARISONS:
-                        yield BadLimit(node.span, f"`{op}` is more than that")
-                    yield from self.number(operand)
-            case _:
-                found = list(self.number(node))
-                yield from found or [BadLimit(node.span, "this is no comparison")]
-
-    def number(self, node: tree.Expr | tree.Becomes) -> Iterator[Finding]:
-        match node:
-            case tree.Number(value=value):
-                if not isinstance(value, int):
-                    yield BadLimit(node.span, f"`{node.span.text[:30]}` is no whole number")
-                elif value >= LARGEST:
-                    yield BadLimit(node.span, "this number has more than 63 bits")
-            case tree.Name(id=name):
-                if name not in self.sizes:
-                    yield NotInKernel(node.span, name, "tile size", self.kernel, self.sizes)
-            case tree.Attribute(base=tree.Name(id="target"), name=name):
-                yield from self.fact(node.span, name)
-            case tree.Unary(op="-" | "+", operand=operand):
-                yield from self.number(operand)
-            case tree.Binary(op=op, left=left, right=right) if op in ARITHMETIC:
-                yield from self.number(left)
-                yield from self.number(right)
-            case tree.Call(function=tree.Name(id="min" | "max"), args=args, over=(), into=None) if (
-                len(args) > 1
-            ):
-                for arg in args:
-                    yield from self.number(arg)
-            case _:
-                text = " ".join(node.span.text.split())
-                yield BadLimit(node.span, f"`{text[:40]}` is more than that")
-
-    def fact(self, span: Span, name: str) -> Iterator[Finding]:
-        """Report what a target has not; a schedule that serves none may ask what any has."""
-        known = [facts(target) for target in self.served or targets()]
-        without = tuple(t for t in self.served if name not in facts(t))
-        nowhere = not any(name in each for each in known)
-        if nowhere or without:
-            without = () if nowhere and len(known) > 1 else without
-            common = tuple(fact for fact in known[0] if all(fact in each for each in known))
-            yield UnknownFact(span, name, without, common, self.target)
-
-
-# ---- which sizes satisfy them -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """The ``where`` lines that hold for a kernel on a target."""
 
@@ -150,16 +68,19 @@ class Limits:
         assert line.argument is not None
         return _Settling(line, sizes, self.target).value(line.argument)
 
-    def broken(self, sizes: Mapping[str, int], free: Iterable[str]) -> Iterator[NotHeld]:
+    def broken(self, sizes: Mapping[str, int], free: Iterable[str]) -> "Iterator[NotHeld]":
         """Yield a warning for each line that fails; ``free`` are the sizes that nobody set."""
         for line in self.lines:
             if self.settled(line, sizes) is False:
+                from tiledsl.check.limit_errors import NotHeld
+
                 names = tuple(name for name in _names(line) if name in set(free))
                 yield NotHeld(line.span, self.target, self.case(line, sizes), names)
 
     def case(self, line: tree.Directive, sizes: Mapping[str, int]) -> str:
         """Return a line with its numbers: ``BM = 128, BN = 256: 131,072 <= 65,536``."""
-        mine = listed(tuple((name, sizes[name]) for name in _names(line) if name in sizes))
+        known = [name for name in _names(line) if name in sizes]
+        mine = ", ".join(f"{name} = {sizes[name]}" for name in known[:8])
         match line.argument:
             case tree.Compare(first=first, rest=rest):
                 settling = _Settling(line, sizes, self.target)
@@ -195,6 +116,8 @@ def first_choice(
     walker = _Walk(limits, choices, dict(sizes))
     for found in walker.found():
         return found
+    from tiledsl.check.limit_errors import NoChoice
+
     failed = [line for line in limits.lines if line.span in walker.failed]
     named = tuple(dict.fromkeys(name for line in failed for name in _names(line)))
     opened = tuple(name for name in named if name in choices)
@@ -252,6 +175,8 @@ class _Walk:
         for line, cost in self._due.get(place, ()):
             self.steps += cost
             if self.tried > MOST_TRIED or self.steps > MOST_STEPS:
+                from tiledsl.check.limit_errors import NotComputed
+
                 reason = f"{self.tried:,} combinations of sizes were tried"
                 raise CompileError([NotComputed(line.span, reason)])
             if self.limits.settled(line, self.known) is False:
@@ -261,13 +186,11 @@ class _Walk:
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class _Settling:
     """One line for one set of sizes."""
 
-    line: tree.Directive
-    sizes: Mapping[str, int]
-    target: str
+    def __init__(self, line: tree.Directive, sizes: Mapping[str, int], target: str) -> None:
+        self.line, self.sizes, self.target = line, sizes, target
 
     def value(self, node: tree.Expr | tree.Becomes) -> Value:
         match node:
@@ -278,6 +201,8 @@ class _Settling:
             case tree.Attribute(name=name):
                 known = facts(self.target)
                 if name not in known:
+                    from tiledsl.check.limit_errors import UnknownFact
+
                     raise CompileError(
                         [UnknownFact(node.span, name, (self.target,), tuple(known), self.target)]
                     )
@@ -335,6 +260,8 @@ class _Settling:
         return value
 
     def fail(self, reason: str) -> NoReturn:
+        from tiledsl.check.limit_errors import NotComputed
+
         names = tuple((n, size) for n in _names(self.line) if (size := self.sizes.get(n, 0)))
         sizes = () if "bits" in reason else names
         raise CompileError([NotComputed(self.line.span, reason, sizes)])
