@@ -129,8 +129,6 @@ class Maker:
             kind, low, high, step = "big", -(2.0**30), 2.0**30, 1
         else:
             low, high, step = -50, 50, 1
-        if not dims and dtype not in ("bool", "u32", "i64"):
-            dtype = "f32" if dtype in FLOATS else "i32"
         if dtype == "bool":
             kind, low, high, step = "exact", 0, 1, 1
         wild = self.scope.wild and dtype in FLOATS and self.dice.flip()

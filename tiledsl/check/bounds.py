@@ -282,8 +282,10 @@ class Bounds:
         facts = self.frame.facts
         high = facts.highest(extent, scope)
         if high is not None and high <= MOST_POSITIONS:
-            return max(high, 1)
-        if not facts.prove(constant(MOST_POSITIONS) - extent, scope):
+            # Of two ends that move together the intervals tell too little.
+            if len(extent.terms) < 2 or not facts.prove(constant(high // 2) - extent, scope):
+                return max(high, 1)
+        elif not facts.prove(constant(MOST_POSITIONS) - extent, scope):
             return None
         low, most = 1, MOST_POSITIONS
         while low < most:

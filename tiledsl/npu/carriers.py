@@ -365,6 +365,7 @@ class _Carrying:
         """Return a number in the form that it has in memory."""
         if isinstance(operand, ir.Value):
             raise self.cannot(s, "a default that is a tile")
+        operand = rewrite(operand, single)
         if isinstance(operand, Literal):
             element = convert(np.asarray([operand.value]), dtype)
             return Literal(bitcast(element, RAW[dtype])[0].item(), RAW[dtype])
