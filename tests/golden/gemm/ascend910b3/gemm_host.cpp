@@ -17,7 +17,7 @@
 namespace {
 
 constexpr size_t kAlignment = 512;
-constexpr size_t kBlockBytes = 131072;
+constexpr size_t kBlockBytes = 262144;
 constexpr size_t kTilingBytes = (sizeof(GemmTiling) + kAlignment - 1) / kAlignment * kAlignment;
 
 int64_t CoreCount() {
@@ -31,7 +31,7 @@ int64_t BlockCount(int64_t M, int64_t K, int64_t N) {
     (void)K;
     (void)N;
     const int64_t cores = CoreCount();
-    const int64_t programs = int64_t((M + 127) / 128) * ((N + 127) / 128);
+    const int64_t programs = int64_t((M + 127) / 128) * ((N + 255) / 256);
     return programs < 1 ? 1 : programs < cores ? programs : cores;
 }
 
