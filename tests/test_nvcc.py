@@ -9,7 +9,7 @@ import pytest
 
 import tiledsl
 from tiledsl.driver import load_checked
-from tiledsl.testing.runner import tests_of
+from tiledsl.testing import runner
 
 ROOT = Path(__file__).parent.parent
 NVCC = shutil.which("nvcc")
@@ -48,7 +48,7 @@ def test_library(path: Path, target: str, tmp_path: Path, request: pytest.Fixtur
     if not request.config.getoption("--slow"):
         pytest.skip("slow: some seconds a kernel; `pytest --slow` runs it")
     module, kernels = load_checked(path)
-    cases = {plan.name: plan.cases[0].values for plan in tests_of(module)}
+    cases = {plan.name: plan.cases[0].values for plan in runner.tests_of(module)}
     for name, kernel in kernels.items():
         wanted = {p.name for p in kernel.params if p.kind == "const"}
         first = {n: v for n, v in cases.get(name, ()) if n in wanted and not isinstance(v, str)}

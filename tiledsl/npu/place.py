@@ -23,9 +23,16 @@ class CapacityError(Exception):
 
 @dataclass
 class _Life:
+    """From the first step that uses a buffer to the last one, and the loop around all of them.
+
+    ``moved``: it is filled or emptied by a copy.
+    """
+
     first: int
     last: int
     spans: list[Span]
+    around: tuple[int, int]
+    moved: bool
 
 
 def place(
@@ -36,36 +43,59 @@ def place(
 ) -> tuple[tuple[npu.Step, ...], tuple[npu.Buffer, ...]]:
     """Return ``body`` with buffers at addresses, and these in order of address.
 
-    ``owners`` gives for a ring the counter of its loop, in all of which it lives. Raises
-    `CapacityError`.
+    ``owners`` gives for a ring the counter of its loop, in all of which it lives. Where there is
+    room, what is copied shares its place with nothing else of its loop: a copy would wait for the
+    work on what was there before. Raises `CapacityError`.
     """
     lives = _lives(body, owners)
-    placed: dict[str, npu.Buffer] = {}
     used = sorted(
         (buffers[name] for name in lives),
         key=lambda b: (-b.size * b.slots, lives[b.name].first, b.name),
     )
-    for buffer in used:
-        life = lives[buffer.name]
-        taken = sorted(
-            (other.offset, other.offset + other.size * other.slots)
-            for other in placed.values()
-            if other.memory is buffer.memory and _meet(life, lives[other.name])
-        )
-        offset, size = 0, buffer.size * buffer.slots
-        for start, end in taken:
-            if start - offset >= size:
-                break
-            offset = max(offset, end)
-        if offset + size > capacity[buffer.memory]:
-            raise _overflow([b for b in used if b.memory is buffer.memory], lives, offset + size)
-        placed[buffer.name] = replace(buffer, offset=offset)
+    placed: dict[str, npu.Buffer] = {}
+    for memory in dict.fromkeys(b.memory for b in used):
+        mine = [b for b in used if b.memory is memory]
+        try:
+            placed |= _placed(mine, lives, capacity[memory], apart=True)
+        except CapacityError:
+            placed |= _placed(mine, lives, capacity[memory], apart=False)
 
     def at(ref: npu.Ref) -> npu.Ref:
         return replace(ref, buffer=placed[ref.buffer.name])
 
     order = sorted(placed.values(), key=lambda b: (b.memory.value, b.offset, b.name))
     return with_blocks(body, lambda step: with_refs(step, at)), tuple(order)
+
+
+def _placed(
+    buffers: list[npu.Buffer], lives: Mapping[str, _Life], capacity: int, *, apart: bool
+) -> dict[str, npu.Buffer]:
+    """Return the buffers of one memory at addresses; with ``apart``, away from copies if they can.
+
+    Raises `CapacityError`.
+    """
+    placed: dict[str, npu.Buffer] = {}
+    for buffer in buffers:
+        life, size = lives[buffer.name], buffer.size * buffer.slots
+        near = [b for b in placed.values() if _meet(life, lives[b.name])]
+        far = [b for b in placed.values() if b in near or _disturbs(life, lives[b.name])]
+        offset = _gap(far if apart else near, size)
+        if apart and offset + size > capacity:
+            offset = _gap(near, size)
+        if offset + size > capacity:
+            raise _overflow(buffers, lives, offset + size)
+        placed[buffer.name] = replace(buffer, offset=offset)
+    return placed
+
+
+def _gap(others: list[npu.Buffer], size: int) -> int:
+    """Return the lowest address with so much room between other buffers."""
+    offset = 0
+    for start, end in sorted((b.offset, b.offset + b.size * b.slots) for b in others):
+        if start - offset >= size:
+            break
+        offset = max(offset, end)
+    return offset
 
 
 def _overflow(
@@ -94,12 +124,18 @@ def _meet(a: _Life, b: _Life) -> bool:
     return a.first <= b.last and b.first <= a.last
 
 
+def _disturbs(a: _Life, b: _Life) -> bool:
+    """Whether the copies of one would wait for the other in a turn of the loop around both."""
+    return (a.moved or b.moved) and a.around == b.around
+
+
 def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _Life]:
     """Return the first and last step of each buffer.
 
     A buffer that is also used outside a loop lives through all of the loop.
     """
     places: dict[str, list[tuple[int, tuple[tuple[int, int], ...]]]] = {}
+    moved: set[str] = set()
     regions: dict[str, tuple[int, int]] = {}
     spans: dict[str, list[Span]] = {}
     clock = 0
@@ -122,6 +158,8 @@ def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _
                     number(step.orelse, loops)
                 case _:
                     writes, reads = npu.operands(step)
+                    if isinstance(step, npu.CopyIn | npu.CopyOut):
+                        moved.update(ref.buffer.name for ref in (*writes, *reads))
                     for ref in (*writes, *reads):
                         places.setdefault(ref.buffer.name, []).append((clock, loops))  # type: ignore[arg-type]
                         spans.setdefault(ref.buffer.name, []).append(step.span)
@@ -138,5 +176,6 @@ def _lives(body: tuple[npu.Step, ...], owners: Mapping[str, str]) -> dict[str, _
         if name in owners and owners[name] in regions:
             start, end = regions[owners[name]]
             first, last = min(first, start), max(last, end)
-        lives[name] = _Life(first, last, spans[name])
+        start, end = max(common, default=(0, clock))
+        lives[name] = _Life(first, last, spans[name], (start, end), name in moved)
     return lives

@@ -256,25 +256,25 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 165376);
+    pipe.InitBuffer(ub_buffer, 185344);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area acc{ub[0], 65536};  // 65536 bytes, f32[i, d]
-    const Area cast_2{ub[0], 32768};  // 32768 bytes, f16[i, d]
     const Area div_{ub[65536], 65536};  // 65536 bytes, f32[i, d]
     const Area product{ub[65536], 65536};  // 65536 bytes, f32[i, j]
     const Area product_2{ub[65536], 65536};  // 65536 bytes, f32[i, d]
-    const Area spread_2{ub[65536], 2048};  // 2048 bytes, one block an element
     const Area cast{ub[131072], 32768};  // 32768 bytes, f16[i, j]
-    const Area scratch{ub[131072], 19712};  // 19712 bytes
-    const Area scratch_2{ub[131072], 19712};  // 19712 bytes
-    const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
-    const Area spread_3{ub[131072], 2048};  // 2048 bytes, one block an element
-    const Area sum{ub[150784], 256};  // 256 bytes, f32[i]
-    const Area fix{ub[163840], 256};  // 3 x 256 bytes, f32[i]
-    const Area top{ub[164608], 256};  // 256 bytes, f32[i]
-    const Area den{ub[164864], 256};  // 256 bytes, f32[i]
-    const Area max{ub[165120], 256};  // 256 bytes, f32[i]
+    const Area cast_2{ub[131072], 32768};  // 32768 bytes, f16[i, d]
+    const Area scratch{ub[163840], 19712};  // 19712 bytes
+    const Area scratch_2{ub[163840], 19712};  // 19712 bytes
+    const Area spread{ub[163840], 2048};  // 2048 bytes, one block an element
+    const Area spread_2{ub[163840], 2048};  // 2048 bytes, one block an element
+    const Area spread_3{ub[163840], 2048};  // 2048 bytes, one block an element
+    const Area fix{ub[183552], 256};  // 3 x 256 bytes, f32[i]
+    const Area top{ub[184320], 256};  // 256 bytes, f32[i]
+    const Area den{ub[184576], 256};  // 256 bytes, f32[i]
+    const Area max{ub[184832], 256};  // 256 bytes, f32[i]
+    const Area sum{ub[185088], 256};  // 256 bytes, f32[i]
 
     int32_t j_turn = 0;
     int32_t cast_handed_turn = 0;
@@ -293,7 +293,6 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
     const int32_t programs = B * H * ((S + 127) / 128);
     // grid b in B, h in H, i in S by BS
     for (int32_t program = block; program < programs; program += blocks) {
-        PipeBarrier<PIPE_V>();
         const int32_t i_first = tdsl::FloorMod(program, (S + 127) / 128) * 128;
         const int32_t i_rows = tdsl::Min(128, S - i_first);
         const int32_t i_start = i_first + sub * 64;
@@ -308,12 +307,12 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
         tdsl::Fill(At<float>(top), -tdsl::kInf, i_pitch);
         // flash_attention.tile:9: var den: f32[i] = 0
         tdsl::Fill(At<float>(den), 0.0f, i_pitch);
-        WaitFlag<HardEvent::MTE3_V>(2);
         // flash_attention.tile:10: var acc: f32[i, d] = 0
         tdsl::Fill(At<float>(acc), 0.0f, i_size * d_pitch);
         const int32_t j_trips = (L + 255) / 256;
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::V_MTE2>(4);
+        WaitFlag<HardEvent::MTE3_V>(2);
         // flash_attention.tile:17: acc = acc * fix + T(p) @ v[b, h, j, d]
         // for j in L by BL, the first stage 2 ahead of the last
         for (int32_t j_step = 0; j_step < j_trips + tdsl::Min(j_trips, 1) * 2; ++j_step) {
@@ -347,7 +346,6 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
                 tdsl::MulScalar(At<float>(product), At<float>(product), scale, i_size * j_2_pitch);
             }
             PipeBarrier<PIPE_V>();
-            WaitFlag<HardEvent::MTE3_V>(0);
             if (j_step < j_trips) {
                 // flash_attention.tile:13: new = max(top, max(s over j))
                 tdsl::RowReduce<tdsl::Blocks<tdsl::MaxOf>>(At<float>(max), Full(At<float>(product), j_2_pitch), At<float>(scratch), i_size, j_2_size, -tdsl::kInf);
@@ -385,11 +383,12 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             if (j_step < j_trips) {
                 tdsl::AddTiles(At<float>(den), At<float>(den), At<float>(sum), i_size);
             }
-            PipeBarrier<PIPE_V>();
+            WaitFlag<HardEvent::MTE3_V>(0);
             if (j_step < j_trips) {
                 tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast), At<float>(product), i_size * j_2_pitch);
             }
             SetFlag<HardEvent::V_MTE3>(0);
+            SetFlag<HardEvent::V_MTE2>(2);
             if (j_step < j_trips) {
                 CrossCoreWaitFlag(1);
             }
@@ -404,20 +403,13 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
                 // flash_attention.tile:18: top = new
                 tdsl::AddScalar(At<int32_t>(top), At<int32_t>(max), 0, i_size);
             }
-            PipeBarrier<PIPE_V>();
             if (j_step >= 2) {
                 tdsl::Spread(At<float>(spread_2), At<float>(fix, 0, (j_turn + 1) % 3), i_size);
             }
             PipeBarrier<PIPE_V>();
             if (j_step >= 2) {
                 tdsl::MulTiles(Full(At<float>(acc), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_2)), i_size, d_pitch);
-            }
-            SetFlag<HardEvent::V_MTE2>(2);
-            if (j_step >= 2) {
                 CrossCoreWaitFlag(4);
-            }
-            PipeBarrier<PIPE_V>();
-            if (j_step >= 2) {
                 if (d_size != d_pitch) {
                     tdsl::Fill(At<float>(product_2), 0.0f, i_size * d_pitch);
                     SetFlag<HardEvent::V_MTE2>(1);
@@ -441,16 +433,16 @@ __aicore__ inline void VectorCore(GM_ADDR q_address, GM_ADDR k_address, GM_ADDR 
             SetFlag<HardEvent::V_MTE2>(3);
             j_turn = j_turn + 1;
         }
-        SetFlag<HardEvent::MTE3_V>(1);
         SetFlag<HardEvent::MTE2_V>(2);
+        SetFlag<HardEvent::MTE3_V>(1);
         PipeBarrier<PIPE_V>();
-        WaitFlag<HardEvent::MTE3_V>(1);
         // flash_attention.tile:19: o[b, h, i, d] = acc / den
         tdsl::Spread(At<float>(spread_3), At<float>(den), i_size);
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::MTE2_V>(2);
         tdsl::DivTiles(Full(At<float>(div_), d_pitch), Full(At<float>(acc), d_pitch), Col(At<float>(spread_3)), i_size, d_pitch);
         PipeBarrier<PIPE_V>();
+        WaitFlag<HardEvent::MTE3_V>(1);
         tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast_2), At<float>(div_), i_size * d_pitch);
         SetFlag<HardEvent::V_MTE3>(1);
         SetFlag<HardEvent::V_MTE2>(4);

@@ -184,21 +184,21 @@ def vector_sizes(core):  # type: ignore[no-untyped-def]
 
 def vector(core):  # type: ignore[no-untyped-def]
     acc = core.buffer('acc', 'UB', 0, 65536, 1)  # f32[i, d]
-    cast_2_2 = core.buffer('cast_2', 'UB', 0, 32768, 1)  # f16[i, d]
     div = core.buffer('div', 'UB', 65536, 65536, 1)  # f32[i, d]
     product = core.buffer('product', 'UB', 65536, 65536, 1)  # f32[i, j]
     product_2 = core.buffer('product_2', 'UB', 65536, 65536, 1)  # f32[i, d]
-    spread_2 = core.buffer('spread_2', 'UB', 65536, 2048, 1)  # one block an element
     cast_2 = core.buffer('cast', 'UB', 131072, 32768, 1)  # f16[i, j]
-    scratch = core.buffer('scratch', 'UB', 131072, 19712, 1)
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 19712, 1)
-    spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
-    spread_3 = core.buffer('spread_3', 'UB', 131072, 2048, 1)  # one block an element
-    sum = core.buffer('sum', 'UB', 150784, 256, 1)  # f32[i]
-    fix = core.buffer('fix', 'UB', 163840, 256, 3)  # f32[i]
-    top = core.buffer('top', 'UB', 164608, 256, 1)  # f32[i]
-    den = core.buffer('den', 'UB', 164864, 256, 1)  # f32[i]
-    max = core.buffer('max', 'UB', 165120, 256, 1)  # f32[i]
+    cast_2_2 = core.buffer('cast_2', 'UB', 131072, 32768, 1)  # f16[i, d]
+    scratch = core.buffer('scratch', 'UB', 163840, 19712, 1)
+    scratch_2 = core.buffer('scratch_2', 'UB', 163840, 19712, 1)
+    spread = core.buffer('spread', 'UB', 163840, 2048, 1)  # one block an element
+    spread_2 = core.buffer('spread_2', 'UB', 163840, 2048, 1)  # one block an element
+    spread_3 = core.buffer('spread_3', 'UB', 163840, 2048, 1)  # one block an element
+    fix = core.buffer('fix', 'UB', 183552, 256, 3)  # f32[i]
+    top = core.buffer('top', 'UB', 184320, 256, 1)  # f32[i]
+    den = core.buffer('den', 'UB', 184576, 256, 1)  # f32[i]
+    max = core.buffer('max', 'UB', 184832, 256, 1)  # f32[i]
+    sum = core.buffer('sum', 'UB', 185088, 256, 1)  # f32[i]
     o_gm = core.tensor('o')
     cast_handed_gm = core.workspace('cast_handed')
     product_handed_gm = core.workspace('product_handed')
@@ -228,7 +228,6 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.cross_set(0, 5, 'MTE2')
     programs = (B * H) * ((S + 127) // 128)
     for program in core.programs(0, block, programs, blocks):  # grid b in B, h in H, i in S by BS
-        core.barrier(0, 'V')
         i_first = remainder(program, ((S + 127) // 128)) * 128
         i_rows = core.same(least(128, (S - i_first)))
         i_start = i_first + (sub * 64)
@@ -241,11 +240,11 @@ def vector(core):  # type: ignore[no-untyped-def]
         d_pitch = ((d_size + 15) // 16) * 16
         core.fill(8, top(F32), -inf, i_pitch)
         core.fill(9, den(F32), 0.0, i_pitch)
-        core.wait_flag(0, 'MTE3', 'V', 2)
         core.fill(10, acc(F32), 0.0, i_size * d_pitch)
         j_trips = (L + 255) // 256
         core.barrier(0, 'V')
         core.wait_flag(0, 'V', 'MTE2', 4)
+        core.wait_flag(0, 'MTE3', 'V', 2)
         for j_step in core.loop(17, 0, j_trips + (least(j_trips, 1) * 2), 1):  # for j in L by BL, the first stage 2 ahead of the last
             core.barrier(0, 'V')
             core.barrier(0, 'MTE2')
@@ -270,7 +269,6 @@ def vector(core):  # type: ignore[no-untyped-def]
             if core.same(j_step < j_trips):
                 core.with_scalar(12, 'mul', product(F32), product(F32), scale, i_size * j_2_pitch)
             core.barrier(0, 'V')
-            core.wait_flag(0, 'MTE3', 'V', 0)
             if core.same(j_step < j_trips):
                 core.row_reduce(13, 'max', max(F32), full(product(F32), j_2_pitch), scratch(F32), i_size, j_2_size, -inf, True)
             core.barrier(0, 'V')
@@ -296,10 +294,11 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             if core.same(j_step < j_trips):
                 core.binary(16, 'add', full(den(F32), i_size), full(den(F32), i_size), full(sum(F32), i_size), 1, i_size)
-            core.barrier(0, 'V')
+            core.wait_flag(0, 'MTE3', 'V', 0)
             if core.same(j_step < j_trips):
                 core.convert(17, cast_2(F16), product(F32), 'rint', i_size * j_2_pitch)
             core.set_flag(0, 'V', 'MTE3', 0)
+            core.set_flag(0, 'V', 'MTE2', 2)
             if core.same(j_step < j_trips):
                 yield from core.cross_wait(17, 1, 'MTE3')
             core.wait_flag(0, 'V', 'MTE3', 0)
@@ -310,17 +309,12 @@ def vector(core):  # type: ignore[no-untyped-def]
                 core.cross_set(17, 0, 'MTE3')
                 cast_handed_turn = cast_handed_turn + 1
                 core.with_scalar(18, 'add', top(I32), max(I32), 0, i_size)
-            core.barrier(0, 'V')
             if core.same(j_step >= 2):
                 core.spread(17, spread_2(F32), fix(F32, 0, (j_turn + 1) % 3), i_size)
             core.barrier(0, 'V')
             if core.same(j_step >= 2):
                 core.binary(17, 'mul', full(acc(F32), d_pitch), full(acc(F32), d_pitch), col(spread_2(F32)), i_size, d_pitch)
-            core.set_flag(0, 'V', 'MTE2', 2)
-            if core.same(j_step >= 2):
                 yield from core.cross_wait(17, 4, 'MTE2')
-            core.barrier(0, 'V')
-            if core.same(j_step >= 2):
                 if core.same(d_size != d_pitch):
                     core.fill(17, product_2(F32), 0.0, i_size * d_pitch)
                     core.set_flag(0, 'V', 'MTE2', 1)
@@ -338,15 +332,15 @@ def vector(core):  # type: ignore[no-untyped-def]
                 core.binary(17, 'add', full(acc(F32), i_size * d_pitch), full(acc(F32), i_size * d_pitch), full(product_2(F32), i_size * d_pitch), 1, i_size * d_pitch)
             core.set_flag(0, 'V', 'MTE2', 3)
             j_turn = j_turn + 1
-        core.set_flag(0, 'MTE3', 'V', 1)
         core.set_flag(0, 'MTE2', 'V', 2)
+        core.set_flag(0, 'MTE3', 'V', 1)
         core.barrier(0, 'V')
-        core.wait_flag(0, 'MTE3', 'V', 1)
         core.spread(19, spread_3(F32), den(F32), i_size)
         core.barrier(0, 'V')
         core.wait_flag(0, 'MTE2', 'V', 2)
         core.binary(19, 'div', full(div(F32), d_pitch), full(acc(F32), d_pitch), col(spread_3(F32)), i_size, d_pitch)
         core.barrier(0, 'V')
+        core.wait_flag(0, 'MTE3', 'V', 1)
         core.convert(19, cast_2_2(F16), div(F32), 'rint', i_size * d_pitch)
         core.set_flag(0, 'V', 'MTE3', 1)
         core.set_flag(0, 'V', 'MTE2', 4)

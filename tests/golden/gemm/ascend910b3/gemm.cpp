@@ -139,13 +139,13 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 164864);
+    pipe.InitBuffer(ub_buffer, 165888);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area acc{ub[0], 65536};  // 2 x 65536 bytes, f32[m, n]
-    const Area cast{ub[131072], 1024};  // 1024 bytes, f32[n]
     const Area cast_2{ub[131072], 32768};  // 32768 bytes, f16[m, n]
     const Area bias_2{ub[163840], 512};  // 2 x 512 bytes, f16[n]
+    const Area cast{ub[164864], 1024};  // 1024 bytes, f32[n]
 
     int32_t turn = 0;
     int32_t acc_handed_turn = 0;
@@ -157,7 +157,6 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
     const int32_t programs = (M + 127) / 128 * ((N + 255) / 256);
     // grid m in M by BM, n in N by BN
     for (int32_t program = block; program < programs; program += blocks) {
-        PipeBarrier<PIPE_V>();
         const int32_t n_start = tdsl::FloorMod(program, (N + 255) / 256) * 256;
         const int32_t n_size = tdsl::Min(256, N - n_start);
         const int32_t n_pitch = tdsl::FloorDiv(n_size + 15, 16) * 16;
@@ -179,7 +178,6 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         tdsl::CopyIn(At<half>(bias_2, 0, turn % 2), bias[n_start], n_size, 0.0f);
         SetFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE2_V>(turn % 2);
-        WaitFlag<HardEvent::MTE3_V>(0);
         tdsl::Convert<RoundMode::CAST_NONE>(At<float>(cast), At<half>(bias_2, 0, turn % 2), n_pitch);
         PipeBarrier<PIPE_V>();
         tdsl::AddTiles(Full(At<float>(acc, 0, turn % 2), n_pitch), Full(At<float>(acc, 0, turn % 2), n_pitch), Row(At<float>(cast)), m_size, n_pitch);
@@ -187,6 +185,7 @@ __aicore__ inline void VectorCore(GM_ADDR a_address, GM_ADDR b_address, GM_ADDR 
         // nn.tile:6: fn relu(x) = max(x, 0)
         tdsl::MaxScalar(At<float>(acc, 0, turn % 2), At<float>(acc, 0, turn % 2), 0.0f, m_size * n_pitch);
         PipeBarrier<PIPE_V>();
+        WaitFlag<HardEvent::MTE3_V>(0);
         tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast_2), At<float>(acc, 0, turn % 2), m_size * n_pitch);
         SetFlag<HardEvent::V_MTE3>(0);
         SetFlag<HardEvent::V_MTE2>(1 + turn % 2);

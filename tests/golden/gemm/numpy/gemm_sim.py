@@ -101,9 +101,9 @@ def vector_sizes(core):  # type: ignore[no-untyped-def]
 
 def vector(core):  # type: ignore[no-untyped-def]
     acc = core.buffer('acc', 'UB', 0, 65536, 2)  # f32[m, n]
-    cast_2 = core.buffer('cast', 'UB', 131072, 1024, 1)  # f32[n]
     cast_2_2 = core.buffer('cast_2', 'UB', 131072, 32768, 1)  # f16[m, n]
     bias = core.buffer('bias', 'UB', 163840, 512, 2)  # f16[n]
+    cast_2 = core.buffer('cast', 'UB', 164864, 1024, 1)  # f32[n]
     bias_gm = core.tensor('bias')
     c_gm = core.tensor('c')
     acc_handed_gm = core.workspace('acc_handed')
@@ -121,7 +121,6 @@ def vector(core):  # type: ignore[no-untyped-def]
     core.cross_set(0, 1, 'MTE2')
     programs = ((M + 127) // 128) * ((N + 255) // 256)
     for program in core.programs(0, block, programs, blocks):  # grid m in M by BM, n in N by BN
-        core.barrier(0, 'V')
         n_start = remainder(program, ((N + 255) // 256)) * 256
         n_size = core.same(least(256, (N - n_start)))
         n_pitch = ((n_size + 15) // 16) * 16
@@ -141,13 +140,13 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.copy_in(10, bias(F16, 0, turn % 2), bias_gm(n_start), (), (), (), n_size, 0.0)
         core.set_flag(0, 'MTE2', 'V', turn % 2)
         core.wait_flag(0, 'MTE2', 'V', turn % 2)
-        core.wait_flag(0, 'MTE3', 'V', 0)
         core.convert(10, cast_2(F32), bias(F16, 0, turn % 2), 'none', n_pitch)
         core.barrier(0, 'V')
         core.binary(10, 'add', full(acc(F32, 0, turn % 2), n_pitch), full(acc(F32, 0, turn % 2), n_pitch), row(cast_2(F32)), m_size, n_pitch)
         core.barrier(0, 'V')
         core.with_scalar('nn.tile:6', 'max', acc(F32, 0, turn % 2), acc(F32, 0, turn % 2), 0.0, m_size * n_pitch)
         core.barrier(0, 'V')
+        core.wait_flag(0, 'MTE3', 'V', 0)
         core.convert(10, cast_2_2(F16), acc(F32, 0, turn % 2), 'rint', m_size * n_pitch)
         core.set_flag(0, 'V', 'MTE3', 0)
         core.set_flag(0, 'V', 'MTE2', 1 + (turn % 2))

@@ -55,15 +55,15 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
     const Area x_2{ub[0], 65536};  // 65536 bytes, f32[m, n]
     const Area b_2{ub[65536], 65536};  // 65536 bytes, f32[n]
     const Area d{ub[65536], 65536};  // 65536 bytes, f32[m, n]
-    const Area number{ub[65536], 256};  // 256 bytes, f32[]
-    const Area number_2{ub[65536], 256};  // 256 bytes, f32[]
-    const Area number_3{ub[65536], 256};  // 256 bytes, f32[]
-    const Area scratch{ub[65536], 21504};  // 21504 bytes
-    const Area spread_2{ub[65536], 2048};  // 2048 bytes, one block an element
-    const Area spread_3{ub[65536], 2048};  // 2048 bytes, one block an element
     const Area w_2{ub[65536], 65536};  // 65536 bytes, f32[n]
+    const Area number{ub[131072], 256};  // 256 bytes, f32[]
+    const Area number_2{ub[131072], 256};  // 256 bytes, f32[]
+    const Area number_3{ub[131072], 256};  // 256 bytes, f32[]
+    const Area scratch{ub[131072], 21504};  // 21504 bytes
     const Area scratch_2{ub[131072], 21504};  // 21504 bytes
     const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area spread_2{ub[131072], 2048};  // 2048 bytes, one block an element
+    const Area spread_3{ub[131072], 2048};  // 2048 bytes, one block an element
     const Area sum{ub[152576], 256};  // 256 bytes, f32[m]
     const Area sum_2{ub[152832], 256};  // 256 bytes, f32[m]
 
@@ -109,6 +109,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::MTE3_V>(1);
         tdsl::RowReduce<tdsl::Blocks<tdsl::SumOf>>(At<float>(sum_2), Full(At<float>(d), n_pitch), At<float>(scratch_2), m_size, n_size, 0.0f);
+        SetFlag<HardEvent::V_MTE2>(0);
         PipeBarrier<PIPE_V>();
         tdsl::Fill(At<float>(number_2), float(N), 8);
         PipeBarrier<PIPE_V>();
@@ -139,10 +140,10 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR w_address, GM_ADDR 
         tdsl::Spread(At<float>(spread_3), At<float>(sum_2), m_size);
         PipeBarrier<PIPE_V>();
         tdsl::MulTiles(Full(At<float>(x_2), n_pitch), Full(At<float>(x_2), n_pitch), Col(At<float>(spread_3)), m_size, n_pitch);
-        SetFlag<HardEvent::V_MTE2>(0);
         WaitFlag<HardEvent::V_MTE2>(0);
         tdsl::CopyIn(At<float>(w_2), w[n_start], n_size, 0.0f);
         SetFlag<HardEvent::MTE2_V>(1);
+        PipeBarrier<PIPE_V>();
         WaitFlag<HardEvent::MTE2_V>(1);
         tdsl::MulTiles(Full(At<float>(x_2), n_pitch), Full(At<float>(x_2), n_pitch), Row(At<float>(w_2)), m_size, n_pitch);
         SetFlag<HardEvent::V_MTE2>(1);

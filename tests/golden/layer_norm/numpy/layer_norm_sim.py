@@ -27,15 +27,15 @@ def vector(core):  # type: ignore[no-untyped-def]
     x = core.buffer('x', 'UB', 0, 65536, 1)  # f32[m, n]
     b = core.buffer('b', 'UB', 65536, 65536, 1)  # f32[n]
     d = core.buffer('d', 'UB', 65536, 65536, 1)  # f32[m, n]
-    number = core.buffer('number', 'UB', 65536, 256, 1)  # f32[]
-    number_2 = core.buffer('number_2', 'UB', 65536, 256, 1)  # f32[]
-    number_3 = core.buffer('number_3', 'UB', 65536, 256, 1)  # f32[]
-    scratch = core.buffer('scratch', 'UB', 65536, 21504, 1)
-    spread_2 = core.buffer('spread_2', 'UB', 65536, 2048, 1)  # one block an element
-    spread_3 = core.buffer('spread_3', 'UB', 65536, 2048, 1)  # one block an element
     w = core.buffer('w', 'UB', 65536, 65536, 1)  # f32[n]
+    number = core.buffer('number', 'UB', 131072, 256, 1)  # f32[]
+    number_2 = core.buffer('number_2', 'UB', 131072, 256, 1)  # f32[]
+    number_3 = core.buffer('number_3', 'UB', 131072, 256, 1)  # f32[]
+    scratch = core.buffer('scratch', 'UB', 131072, 21504, 1)
     scratch_2 = core.buffer('scratch_2', 'UB', 131072, 21504, 1)
     spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
+    spread_2 = core.buffer('spread_2', 'UB', 131072, 2048, 1)  # one block an element
+    spread_3 = core.buffer('spread_3', 'UB', 131072, 2048, 1)  # one block an element
     sum = core.buffer('sum', 'UB', 152576, 256, 1)  # f32[m]
     sum_2 = core.buffer('sum_2', 'UB', 152832, 256, 1)  # f32[m]
     x_gm = core.tensor('x')
@@ -86,6 +86,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.barrier(0, 'V')
         core.wait_flag(0, 'MTE3', 'V', 1)
         core.row_reduce('nn.tile:61', 'sum', sum_2(F32), full(d(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0, True)
+        core.set_flag(0, 'V', 'MTE2', 0)
         core.barrier(0, 'V')
         core.fill('nn.tile:61', number_2(F32), cast(N, F32), 8)
         core.barrier(0, 'V')
@@ -113,10 +114,10 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.spread(14, spread_3(F32), sum_2(F32), m_size)
         core.barrier(0, 'V')
         core.binary(14, 'mul', full(x(F32), n_pitch), full(x(F32), n_pitch), col(spread_3(F32)), m_size, n_pitch)
-        core.set_flag(0, 'V', 'MTE2', 0)
         core.wait_flag(0, 'V', 'MTE2', 0)
         core.copy_in(14, w(F32), w_gm(n_start), (), (), (), n_size, 0.0)
         core.set_flag(0, 'MTE2', 'V', 1)
+        core.barrier(0, 'V')
         core.wait_flag(0, 'MTE2', 'V', 1)
         core.binary(14, 'mul', full(x(F32), n_pitch), full(x(F32), n_pitch), row(w(F32)), m_size, n_pitch)
         core.set_flag(0, 'V', 'MTE2', 1)

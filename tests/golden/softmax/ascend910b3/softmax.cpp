@@ -35,19 +35,19 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
 
     TPipe pipe;
     TBuf<TPosition::VECCALC> ub_buffer;
-    pipe.InitBuffer(ub_buffer, 163840);
+    pipe.InitBuffer(ub_buffer, 184576);
     pipe.Destroy();  // from here on places and events are the program's own
     const LocalTensor<uint8_t> ub = ub_buffer.Get<uint8_t>();
     const Area x_2{ub[0], 32768};  // 2 x 32768 bytes, f16[r, n]
     const Area cast{ub[65536], 65536};  // 65536 bytes, f32[r, n]
     const Area scratch{ub[65536], 17408};  // 17408 bytes
     const Area cast_3{ub[131072], 32768};  // 32768 bytes, f16[r, n]
-    const Area max{ub[131072], 256};  // 256 bytes, f16[r]
-    const Area scratch_2{ub[131072], 20480};  // 20480 bytes
-    const Area spread{ub[131072], 2048};  // 2048 bytes, one block an element
-    const Area spread_2{ub[131072], 2048};  // 2048 bytes, one block an element
-    const Area cast_2{ub[133120], 256};  // 256 bytes, f32[r]
-    const Area sum{ub[151552], 256};  // 256 bytes, f32[r]
+    const Area max{ub[163840], 256};  // 256 bytes, f16[r]
+    const Area scratch_2{ub[163840], 20480};  // 20480 bytes
+    const Area spread{ub[163840], 2048};  // 2048 bytes, one block an element
+    const Area spread_2{ub[163840], 2048};  // 2048 bytes, one block an element
+    const Area cast_2{ub[165888], 256};  // 256 bytes, f32[r]
+    const Area sum{ub[184320], 256};  // 256 bytes, f32[r]
 
     int32_t turn = 0;
     const int32_t r_tile = tdsl::Min(tdsl::Max(tdsl::FloorDiv(16384, tdsl::Max((N + 15) / 16 * 16, 16)), 2), tdsl::Min(tdsl::Max((R + 39) / 40, 1), 64));
@@ -68,7 +68,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         tdsl::CopyIn(At<half>(x_2, 0, turn % 2), x[n_start + int64_t(r_start) * N], n_size, 0.0f, Axis{r_size, N, n_pitch});
         SetFlag<HardEvent::MTE2_V>(turn % 2);
         WaitFlag<HardEvent::MTE2_V>(turn % 2);
-        WaitFlag<HardEvent::MTE3_V>(0);
         tdsl::RowReduce<tdsl::MaxOf>(At<half>(max), Full(At<half>(x_2, 0, turn % 2), n_pitch), At<half>(scratch), r_size, n_size, -tdsl::kInf);
         PipeBarrier<PIPE_V>();
         tdsl::Convert<RoundMode::CAST_NONE>(At<float>(cast), At<half>(x_2, 0, turn % 2), r_size * n_pitch);
@@ -88,6 +87,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR y_address, GM_ADDR 
         PipeBarrier<PIPE_V>();
         tdsl::DivTiles(Full(At<float>(cast), n_pitch), Full(At<float>(cast), n_pitch), Col(At<float>(spread_2)), r_size, n_pitch);
         PipeBarrier<PIPE_V>();
+        WaitFlag<HardEvent::MTE3_V>(0);
         tdsl::Convert<RoundMode::CAST_RINT>(At<half>(cast_3), At<float>(cast), r_size * n_pitch);
         SetFlag<HardEvent::V_MTE3>(0);
         WaitFlag<HardEvent::V_MTE3>(0);

@@ -28,12 +28,12 @@ def vector(core):  # type: ignore[no-untyped-def]
     cast_2 = core.buffer('cast', 'UB', 65536, 65536, 1)  # f32[r, n]
     scratch = core.buffer('scratch', 'UB', 65536, 17408, 1)
     cast_3 = core.buffer('cast_3', 'UB', 131072, 32768, 1)  # f16[r, n]
-    max = core.buffer('max', 'UB', 131072, 256, 1)  # f16[r]
-    scratch_2 = core.buffer('scratch_2', 'UB', 131072, 20480, 1)
-    spread = core.buffer('spread', 'UB', 131072, 2048, 1)  # one block an element
-    spread_2 = core.buffer('spread_2', 'UB', 131072, 2048, 1)  # one block an element
-    cast_2_2 = core.buffer('cast_2', 'UB', 133120, 256, 1)  # f32[r]
-    sum = core.buffer('sum', 'UB', 151552, 256, 1)  # f32[r]
+    max = core.buffer('max', 'UB', 163840, 256, 1)  # f16[r]
+    scratch_2 = core.buffer('scratch_2', 'UB', 163840, 20480, 1)
+    spread = core.buffer('spread', 'UB', 163840, 2048, 1)  # one block an element
+    spread_2 = core.buffer('spread_2', 'UB', 163840, 2048, 1)  # one block an element
+    cast_2_2 = core.buffer('cast_2', 'UB', 165888, 256, 1)  # f32[r]
+    sum = core.buffer('sum', 'UB', 184320, 256, 1)  # f32[r]
     x_gm = core.tensor('x')
     y_gm = core.tensor('y')
     R = core.dim('R')
@@ -57,7 +57,6 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.copy_in(6, x(F16, 0, turn % 2), x_gm(n_start + (r_start * N)), (r_size,), (N,), (n_pitch,), n_size, 0.0)
         core.set_flag(0, 'MTE2', 'V', turn % 2)
         core.wait_flag(0, 'MTE2', 'V', turn % 2)
-        core.wait_flag(0, 'MTE3', 'V', 0)
         core.row_reduce(6, 'max', max(F16), full(x(F16, 0, turn % 2), n_pitch), scratch(F16), r_size, n_size, -inf)
         core.barrier(0, 'V')
         core.convert(6, cast_2(F32), x(F16, 0, turn % 2), 'none', r_size * n_pitch)
@@ -76,6 +75,7 @@ def vector(core):  # type: ignore[no-untyped-def]
         core.barrier(0, 'V')
         core.binary(7, 'div', full(cast_2(F32), n_pitch), full(cast_2(F32), n_pitch), col(spread_2(F32)), r_size, n_pitch)
         core.barrier(0, 'V')
+        core.wait_flag(0, 'MTE3', 'V', 0)
         core.convert(7, cast_3(F16), cast_2(F32), 'rint', r_size * n_pitch)
         core.set_flag(0, 'V', 'MTE3', 0)
         core.wait_flag(0, 'V', 'MTE3', 0)

@@ -64,15 +64,15 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
     const Area spread_2{ub[131072], 256};  // 256 bytes, one block an element
     const Area spread_5{ub[131072], 256};  // 256 bytes, one block an element
     const Area sum_5{ub[131072], 16384};  // 16384 bytes, f32[n]
-    const Area number_4{ub[147456], 256};  // 256 bytes, f32[]
-    const Area scratch_2{ub[147456], 1792};  // 1792 bytes
-    const Area scratch_3{ub[147456], 1792};  // 1792 bytes
     const Area sub_2{ub[147456], 16384};  // 16384 bytes, f32[m, n]
-    const Area sum_3{ub[149248], 256};  // 256 bytes, f32[m]
+    const Area number_4{ub[163840], 256};  // 256 bytes, f32[]
+    const Area scratch_2{ub[163840], 1792};  // 1792 bytes
+    const Area scratch_3{ub[163840], 1792};  // 1792 bytes
     const Area scratch_4{ub[163840], 1792};  // 1792 bytes
     const Area spread_3{ub[163840], 256};  // 256 bytes, one block an element
     const Area spread_4{ub[163840], 256};  // 256 bytes, one block an element
     const Area sum_2{ub[165632], 256};  // 256 bytes, f32[m]
+    const Area sum_3{ub[165888], 256};  // 256 bytes, f32[m]
     const Area sum_4{ub[165888], 256};  // 256 bytes, f32[m]
 
     int32_t turn = 0;
@@ -128,7 +128,6 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
             // layer_norm_backward.tile:18: r = rsqrt(mean(d * d over n) + 1e-5)
             tdsl::MulTiles(At<float>(mul), At<float>(d), At<float>(d), m_size * n_pitch);
             PipeBarrier<PIPE_V>();
-            WaitFlag<HardEvent::MTE3_V>(0);
             tdsl::RowReduce<tdsl::SumOf>(At<float>(sum_2), Full(At<float>(mul), n_pitch), At<float>(scratch_2), m_size, n_size, 0.0f);
             PipeBarrier<PIPE_V>();
             tdsl::Fill(At<float>(number_2), float(N), 8);
@@ -162,6 +161,7 @@ __aicore__ inline void VectorCore(GM_ADDR x_address, GM_ADDR dy_address, GM_ADDR
             PipeBarrier<PIPE_V>();
             tdsl::Spread(At<float>(spread_3), At<float>(sum_3), m_size);
             PipeBarrier<PIPE_V>();
+            WaitFlag<HardEvent::MTE3_V>(0);
             tdsl::SubTiles(Full(At<float>(sub_2), n_pitch), Full(At<float>(g), n_pitch), Col(At<float>(spread_3)), m_size, n_pitch);
             PipeBarrier<PIPE_V>();
             tdsl::MulTiles(At<float>(g), At<float>(g), At<float>(d), m_size * n_pitch);

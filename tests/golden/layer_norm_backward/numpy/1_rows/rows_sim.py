@@ -40,15 +40,15 @@ def vector(core):  # type: ignore[no-untyped-def]
     spread_2 = core.buffer('spread_2', 'UB', 131072, 256, 1)  # one block an element
     spread_5 = core.buffer('spread_5', 'UB', 131072, 256, 1)  # one block an element
     sum_5 = core.buffer('sum_5', 'UB', 131072, 16384, 1)  # f32[n]
-    number_4 = core.buffer('number_4', 'UB', 147456, 256, 1)  # f32[]
-    scratch_2 = core.buffer('scratch_2', 'UB', 147456, 1792, 1)
-    scratch_3 = core.buffer('scratch_3', 'UB', 147456, 1792, 1)
     sub_2 = core.buffer('sub_2', 'UB', 147456, 16384, 1)  # f32[m, n]
-    sum_3 = core.buffer('sum_3', 'UB', 149248, 256, 1)  # f32[m]
+    number_4 = core.buffer('number_4', 'UB', 163840, 256, 1)  # f32[]
+    scratch_2 = core.buffer('scratch_2', 'UB', 163840, 1792, 1)
+    scratch_3 = core.buffer('scratch_3', 'UB', 163840, 1792, 1)
     scratch_4 = core.buffer('scratch_4', 'UB', 163840, 1792, 1)
     spread_3 = core.buffer('spread_3', 'UB', 163840, 256, 1)  # one block an element
     spread_4 = core.buffer('spread_4', 'UB', 163840, 256, 1)  # one block an element
     sum_2 = core.buffer('sum_2', 'UB', 165632, 256, 1)  # f32[m]
+    sum_3 = core.buffer('sum_3', 'UB', 165888, 256, 1)  # f32[m]
     sum_4 = core.buffer('sum_4', 'UB', 165888, 256, 1)  # f32[m]
     x_gm = core.tensor('x')
     dy_gm = core.tensor('dy')
@@ -105,7 +105,6 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.binary(18, 'mul', full(mul(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
             core.barrier(0, 'V')
-            core.wait_flag(0, 'MTE3', 'V', 0)
             core.row_reduce(18, 'sum', sum_2(F32), full(mul(F32), n_pitch), scratch_2(F32), m_size, n_size, 0.0)
             core.barrier(0, 'V')
             core.fill(18, number_2(F32), cast(N, F32), 8)
@@ -137,6 +136,7 @@ def vector(core):  # type: ignore[no-untyped-def]
             core.barrier(0, 'V')
             core.spread(21, spread_3(F32), sum_3(F32), m_size)
             core.barrier(0, 'V')
+            core.wait_flag(0, 'MTE3', 'V', 0)
             core.binary(21, 'sub', full(sub_2(F32), n_pitch), full(g(F32), n_pitch), col(spread_3(F32)), m_size, n_pitch)
             core.barrier(0, 'V')
             core.binary(21, 'mul', full(g(F32), m_size * n_pitch), full(g(F32), m_size * n_pitch), full(d(F32), m_size * n_pitch), 1, m_size * n_pitch)
