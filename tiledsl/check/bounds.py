@@ -213,12 +213,24 @@ class Bounds:
                         claims,
                         tuple(dict.fromkeys(self._divisors(place, inner))),
                         witness(self.kernel, self.definitions, path, place, size),
+                        self._meant(tensor, index),
                     )
                 )
         special = self.kernel.binding.consts or self.kernel.binding.pinned
         if optional and not any(guards) and not special:
             self.report.add(NeedlessDefault(span, tensor.name, mode != "read"))
         return tuple(guards)
+
+    def _meant(self, tensor: sc.Tensor, index: tuple[ir.Index, ...]) -> str:
+        """Return the access with a range for each dim that runs over just that, if there is one."""
+        if not all(place.bare for place in index):
+            return ""
+        ranges = dict.fromkeys((*(p.bare for p in index if p.bare), *self.kernel.grid))
+        names: list[str] = []
+        for size in tensor.shape:
+            over = (a.name for a in ranges if a.lo == sc.ZERO and a.hi == size)
+            names.append(next((name for name in over if name not in names), ""))
+        return f"{tensor.name}[{', '.join(names)}]" if all(names) else ""
 
     def _inside(self, place: ir.Index, size: sc.Scalar, scope: Scope) -> tuple[bool, bool]:
         """Return whether an index is proven not to be negative, and to be less than the size."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from tiledsl import ir, scalar
-from tiledsl.check.errors import AlreadyBound, Finding, ReservedName, UnknownName, UnusedName
+from tiledsl.check.errors import AlreadyBound, Finding, Hints, ReservedName, UnknownName, UnusedName
 from tiledsl.check.modules import Definition, Module
 from tiledsl.check.names import RESERVED_VALUES
 from tiledsl.check.terms import Affine, Term
@@ -83,7 +83,7 @@ class Builder:
     module: Module
     walkers: Walkers
     report: Report = field(default_factory=Report)
-    ended: dict[str, Span] = field(default_factory=dict)
+    ended: dict[str, Bound] = field(default_factory=dict)
     unused: list[UnusedName] = field(default_factory=list)
     said: set[tuple[type[Finding], str, int, int]] = field(default_factory=set)
     scope: Scope = field(default_factory=Scope)
@@ -143,11 +143,19 @@ class Builder:
         if name.id in DTYPES:
             return DTYPES[name.id]
         known = (*self.scope.visible(), *self.module.consts)
-        ended = self.ended.get(name.id)
-        self.error(UnknownName(name.span, name.id, known, ended))
+        self.error(UnknownName(name.span, name.id, known, **self.hints(name.id)))
         # Said once for each block: later uses are the same mistake.
         self.scope.names[name.id] = Bound(BROKEN, "an unknown name", name.span)
         return None
+
+    def hints(self, name: str) -> Hints:
+        """Return what is known of a name that nothing in scope has."""
+        ended = self.ended.get(name)
+        if ended is not None:
+            return {"inner": ended.span, "of_range": ended.kind == "a range"}
+        dims = (k for k in self.scope.visible() if k.lower() == name != k)
+        same = (k for k in dims if (b := self.scope.find(k)) is not None and b.kind == "a dim")
+        return {"dim": next(same, "")}
 
     def bind(
         self, name: tree.Name, meaning: Meaning | None, kind: str, *, watched: bool = False
@@ -196,7 +204,7 @@ class Builder:
         """Leave the innermost scope; warn about names that nobody read."""
         for name, bound in self.scope.names.items():
             if not isinstance(bound.meaning, Broken):
-                self.ended[name] = bound.span
+                self.ended[name] = bound
                 if bound.watched and not bound.used:
                     word = {"a value": "value", "a range": "range", "state": "state"}[bound.kind]
                     self.unused.append(UnusedName(bound.span, name, word, calls=self.calls))

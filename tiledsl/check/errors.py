@@ -6,7 +6,7 @@ warnings. The prover's are in ``prove_errors.py``.
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypedDict
 
 from tiledsl.diagnostics import Diagnostic
 from tiledsl.source import Span
@@ -51,6 +51,14 @@ def _names(words: tuple[str, ...]) -> str:
 # ---- names --------------------------------------------------------------------------------------
 
 
+class Hints(TypedDict, total=False):
+    """What may be known of an unknown name: see `UnknownName`."""
+
+    inner: Span
+    of_range: bool
+    dim: str
+
+
 @dataclass(frozen=True)
 class UnknownName(Finding):
     """A name that nothing in scope has."""
@@ -59,6 +67,8 @@ class UnknownName(Finding):
     name: str
     known: tuple[str, ...] = field(compare=False)
     inner: Span | None = field(default=None, compare=False)  # where a block that is over binds it
+    of_range: bool = False  # it is a range there
+    dim: str = ""  # a dim of the same letters
     hint: str = ""
 
     @property
@@ -80,7 +90,12 @@ class UnknownName(Finding):
 
     @property
     def help(self) -> str | None:
-        """Tell of state, or offer the nearest name."""
+        """Tell of state or of ranges, or offer the nearest name."""
+        if self.dim:
+            forms = f"`span {self.name} in {self.dim}`, `for {self.name} in {self.dim} by …:`"
+            return f"declare a range: {forms}, or, for one fold, `over {self.name} in {self.dim}`"
+        if self.of_range:
+            return f"what uses `{self.name}` belongs into its block; or declare another range"
         if self.inner is not None:
             return f"declare state before the block: `var {self.name}: f32[...] = ...`"
         return near(self.name, self.known) or self.hint or None

@@ -20,6 +20,7 @@ class MayBeOutside(Diagnostic):
     missing: tuple[str, ...]
     divisors: tuple[str, ...]
     witness: str
+    instead: str = ""  # the access with the ranges that run over its dims
 
     @property
     def message(self) -> str:
@@ -43,9 +44,11 @@ class MayBeOutside(Diagnostic):
 
     @property
     def help(self) -> str:
-        """Show the access with a default."""
+        """Show the access with the ranges of its dims, or with a default."""
         word = "skip" if self.stores else "0"
         written = _with_default(self.span.text, word)
+        if self.instead:
+            return f"did you mean `{self.instead}`? Else write a default: `{written}`"
         if self.stores:
             return f"`else skip` drops what falls outside: `{written}`"
         return f"write a default: `{written}`"

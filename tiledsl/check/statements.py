@@ -178,7 +178,7 @@ def _augment(b: Builder, node: tree.Augment) -> None:
         name = node.name.id
         known = tuple(n for n in b.scope.visible() if _is_var(b.scope.find(n)))
         hint = f"declare it first: `var {name}: f32[...] = 0`"
-        b.error(UnknownName(node.name.span, name, known, b.ended.get(name), hint))
+        b.error(UnknownName(node.name.span, name, known, **b.hints(name), hint=hint))
         b.scope.names[node.name.id] = Bound(BROKEN, "an unknown name", node.name.span)
         use_names(b, node.value)
         return
