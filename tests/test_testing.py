@@ -216,6 +216,22 @@ def test_limits_on_cycles(tmp_path: Path, line: str, words: str) -> None:
     assert (words in failure) if words else not failure
 
 
+def test_sizes_that_facts_give(tmp_path: Path) -> None:
+    path = tmp_path / "h.tile"
+    path.write_text(
+        "kernel h(x: f32[K], s: f32[G]) -> (y: f32[K]):\n    where K == G * 4\n"
+        "    grid k in K by 8\n    y[k] = x[k] * s[k // 4]\n\ntest h:\n    for G in (0, 5)\n",
+        encoding="utf-8",
+    )
+    module, kernels = load_checked(path)
+    (test,) = map(plan_of, module.tests["h"])
+    for case in test.cases:
+        outcome = run_case(module, kernels["h"], test, case, Options())
+        assert not outcome.failure
+        assert outcome.result is not None
+        assert outcome.result.outputs["y"].shape == (4 * dict(case.values)["G"],)
+
+
 def plugin() -> tuple[str, ...]:
     """Return the words that load the plugin where it is not installed."""
     installed = any(e.name == "tiledsl" for e in entry_points(group="pytest11"))

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tiledsl.runtime.errors import ArgumentError
 from tiledsl.runtime.evaluate import Number, Unknown, evaluate
 from tiledsl.runtime.kernel import Kernel as RuntimeKernel
 from tiledsl.runtime.launch import expected
+from tiledsl.scalar import Apply, Dim
 from tiledsl.syntax import tree
 from tiledsl.testing.cases import Case, Plan, constant
 from tiledsl.testing.errors import BadTest
@@ -60,6 +62,7 @@ class Inputs:
         }
         binding = first_binding(self.header, self.types, constants, {})
         self.graph: Kernel | OpGraph = kernel.instance(binding)
+        self._sizes_from_facts(numbers)
         self.arguments = self._arguments()
 
     @property
@@ -72,6 +75,16 @@ class Inputs:
             line = self._given.get(param.name.id)
             if param.type.dims is None and line is not None:
                 self.parameters.setdefault(param.name.id, constant(line, numbers))
+
+    def _sizes_from_facts(self, numbers: Mapping[str, Number]) -> None:
+        """Add the dims that ``where`` lines give by others: ``where K == G * 32``."""
+        for fact in self.graph.facts:
+            match fact.condition:
+                case Apply(op="eq", args=(Dim(name=name), other)) if name not in self.sizes:
+                    with suppress(Unknown):
+                        self.sizes[name] = int(evaluate(other, self.sizes, numbers, {}))
+                case _:
+                    pass
 
     def _arguments(self) -> dict[str, object]:
         found: dict[str, object] = dict(self.parameters)
