@@ -53,7 +53,10 @@ def overflow_of(shape: Shape, plan: Plan, depth: int) -> CapacityError | None:
 
 def _fitting(shape: Shape, plan: Plan, stages: dict[int, Stages], number: int) -> Core:
     """Return a core in the first room that is enough; what is enough hangs on no other core."""
+    cube = _kinds(shape)[number] is npu.Core.CUBE  # which has no results in UB to be thrifty with
     for room in ROOMS[:-1]:
+        if room.thrift and cube:
+            continue
         try:
             return _placed(shape, plan, stages, room, number)
         except CapacityError:
