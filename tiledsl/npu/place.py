@@ -77,9 +77,16 @@ def _placed(
     placed: dict[str, npu.Buffer] = {}
     for buffer in buffers:
         life, size = lives[buffer.name], buffer.size * buffer.slots
-        near = [b for b in placed.values() if _meet(life, lives[b.name])]
-        far = [b for b in placed.values() if b in near or _disturbs(life, lives[b.name])]
-        offset = _gap(far if apart else near, size)
+        near: list[npu.Buffer] = []
+        far: list[npu.Buffer] = []
+        for other in placed.values():
+            beside = lives[other.name]
+            if _meet(life, beside):
+                near.append(other)
+                far.append(other)
+            elif apart and _disturbs(life, beside):
+                far.append(other)
+        offset = _gap(far, size)
         if apart and offset + size > capacity:
             offset = _gap(near, size)
         if offset + size > capacity:
