@@ -42,11 +42,12 @@ NOTES = (
     "*First with hazards*: the order of every access is checked too, and who writes what; that is",
     "remembered as well, unless numbers out of tiles decide what happens.",
     "",
-    "A first launch pays for counting cycles and for recording the calls. `int8` takes 3.3 to 4.6 ms,",
-    "depending on whether the memory of its outputs is there or has to be had from the system, NumPy",
-    "5 to 11 for the same reason: of a score of runs on 2026-11-21 one gave 0.35, most 0.60 to 0.72.",
-    "Tried: larger chunks (0 to 5% less; attention then takes 5% more), no magnitudes written down for",
-    "their maximum (no gain), maximum and minimum in one call (kept, no gain to be measured).",
+    "A first launch pays for counting cycles and for recording the calls. `int8` takes 3.3 to",
+    "4.6 ms, depending on whether the memory of its outputs is there or has to be had from",
+    "the system, NumPy 5 to 11 for the same reason: of a score of runs on 2026-11-21 one gave",
+    "0.35, most 0.60 to 0.72. Tried: larger chunks (0 to 5% less; attention then takes 5%",
+    "more), no magnitudes written down for their maximum (no gain), maximum and minimum in",
+    "one call (kept, no gain to be measured).",
 )
 
 
