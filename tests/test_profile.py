@@ -1,7 +1,6 @@
 """Profiles: figures that add up, records that are whole, and ways out that the model has tried."""
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 import tiledsl
-from tiledsl.cli import main
+from tests.conftest import Tiledsl
 from tiledsl.runtime.profile import Profile, Setting, profile
 from tiledsl.simulator.figures import percents
 from tiledsl.simulator.timeline import chrome_trace, lives
@@ -34,25 +33,6 @@ op separate(x: f32[N]) -> (y: f32[N]):
     scaled(x) -> (t)
     raised(t) -> (y)
 """
-Tiledsl = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def tiledsl_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tiledsl:
-    """Run the command line; return the exit status and what it printed."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["tiledsl", *map(str, words)])
-        status: object = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        seen = capsys.readouterr()
-        assert isinstance(status, int)
-        return status, seen.out, seen.err
-
-    return run
 
 
 def attention(tiles: dict[str, int] | None = None, *, trials: bool = False) -> Profile:

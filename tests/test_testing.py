@@ -232,6 +232,25 @@ def test_sizes_that_facts_give(tmp_path: Path) -> None:
         assert outcome.result.outputs["y"].shape == (4 * dict(case.values)["G"],)
 
 
+def test_hazards_are_looked_for_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "put.tile"
+    path.write_text(
+        "kernel put(x: f32[N], at: i32[N]) -> (y: f32[N] = 0):\n    grid n in N by 16\n"
+        "    disjoint y[at[n] else skip] = x[n]\n\n"
+        "test put:\n    for N in (40)\n    given x = uniform(1, 1)\n"
+        "    given at = integers(0, 0)\n",
+        encoding="utf-8",
+    )
+    module, kernels = load_checked(path)
+    (test,) = map(plan_of, module.tests["put"])
+    failures = [
+        run_case(module, kernels["put"], test, test.cases[0], options).failure
+        for options in (Options(), Options(hazards=False))
+    ]
+    assert "write after write" in failures[0]
+    assert not failures[1]
+
+
 def plugin() -> tuple[str, ...]:
     """Return the words that load the plugin where it is not installed."""
     installed = any(e.name == "tiledsl" for e in entry_points(group="pytest11"))

@@ -2,7 +2,7 @@
 
 from tests.agreement.dice import Dice
 from tests.agreement.expressions import Maker
-from tests.agreement.terms import EPS, FLOATS, Term, add, cast, literal, mul
+from tests.agreement.terms import FLOATS, Term, add, cast, literal, mul, sums
 from tests.agreement.writer import Sample, Writer, out_type
 
 LEFT = (("b", "m", "k"), ("b", "k", "m"), ("m", "b", "k"), ("k", "b", "m"))
@@ -27,13 +27,9 @@ def batches(dice: Dice) -> Sample:
         w.add(1, f"var s: {wide}[b, m, n] = 0")
         w.add(1, f"for k in {k.dim}{f' by {k.by}' if k.by else ''}:")
     maker = Maker(dice, scope.inner("k"))
-    sides = [_side(maker, dtype, axes) for axes in (dice.pick(LEFT), dice.pick(RIGHT))]
-    product = mul(*sides)
-    total = product.most * max(k.sizes)
-    step = sides[0].step * sides[1].step
-    step = step if step and total / step <= 2**24 else 0.0
-    err = product.err * max(k.sizes) + (0 if step else total * EPS["f32"] * 8)
-    text = f"dot({sides[0].text}, {sides[1].text} over k)"
+    left, right = (_side(maker, dtype, axes) for axes in (dice.pick(LEFT), dice.pick(RIGHT)))
+    total, step, err = sums(left, right, max(k.sizes))
+    text = f"dot({left.text}, {right.text} over k)"
     term = Term(text, wide, frozenset("bmn"), -total, total, step, err)
     if loop:
         w.add(2, f"s += {text}")

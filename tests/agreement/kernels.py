@@ -8,7 +8,7 @@ from tests.agreement.domains import DOMAINS
 from tests.agreement.expressions import Maker, Param, Scope
 from tests.agreement.lookups import LOOKUPS
 from tests.agreement.programs import PROGRAMS
-from tests.agreement.terms import EPS, F8, FLOATS, Term, add, cast, mul
+from tests.agreement.terms import EPS, F8, FLOATS, Term, add, cast, mul, sums
 from tests.agreement.writer import Sample, Writer, anything, dtypes, loop_over, out_type
 
 
@@ -192,11 +192,7 @@ def products(dice: Dice) -> Sample:
         right = _side(w, maker, depth, dtype, batch, dice.pick(LAYOUTS[1]))
         if dice.one_in(6):
             left, right = right, left
-        product = mul(left, right)
-        total = product.most * max(k.sizes)
-        step = left.step * right.step
-        step = step if step and total / step <= 2**24 else 0.0
-        err = product.err * max(k.sizes) + (0 if step else total * EPS["f32"] * 8)
+        total, step, err = sums(left, right, max(k.sizes))
         text = f"({left.text} @ {right.text})"
         term = Term(text, wide, frozenset("mn"), -total, total, step, err)
         if loop:

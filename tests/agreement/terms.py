@@ -98,6 +98,14 @@ def mul(a: Term, b: Term) -> Term:
     return _made(f"({a.text} * {b.text})", a, b, min(corners), max(corners), step, err)
 
 
+def sums(a: Term, b: Term, count: int) -> tuple[float, float, float]:
+    """Return the most, the grain and the error of sums of so many products of two terms."""
+    product = mul(a, b)
+    total, step = product.most * count, a.step * b.step
+    step = step if step and total / step <= 2**24 else 0.0
+    return total, step, product.err * count + (0 if step else total * EPS["f32"] * 8)
+
+
 def divide(a: Term, b: Term) -> Term:
     """Return a quotient; ``b`` is 1 or more, also where it is rounded."""
     least = max(1.0, b.lo - b.err)

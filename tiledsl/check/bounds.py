@@ -223,9 +223,10 @@ class Bounds:
 
     def _meant(self, tensor: sc.Tensor, index: tuple[ir.Index, ...]) -> str:
         """Return the access with a range for each dim that runs over just that, if there is one."""
-        if not all(place.bare for place in index):
+        own = [_range_of(place) for place in index]
+        if not all(own):
             return ""
-        ranges = dict.fromkeys((*(p.bare for p in index if p.bare), *self.kernel.grid))
+        ranges = dict.fromkeys((*(axis for axis in own if axis), *self.kernel.grid))
         names: list[str] = []
         for size in tensor.shape:
             over = (a.name for a in ranges if a.lo == sc.ZERO and a.hi == size)
@@ -318,6 +319,13 @@ class Bounds:
             if key[0] == "tile size" or (key[0] == "param" and key not in open_names)
         ]
         return bool(later) and self._most(extent, scope.extend(later)) is not None
+
+
+def _range_of(place: ir.Index) -> sc.Axis | None:
+    """Return the range, tiled or scalar, that an index is and nothing else."""
+    if not place.terms and place.gather is None and isinstance(place.offset, sc.Position):
+        return place.offset.axis
+    return place.bare
 
 
 def _written(span: Span, dim: int, index: tuple[ir.Index, ...]) -> str:
