@@ -19,7 +19,7 @@ WORDS = {
 
 def test_rounding(tmp_path: Path) -> None:
     bits = np.random.default_rng(0).integers(0, 2**32, 20000, dtype=np.uint64).astype(np.uint32)
-    ends = [0, 65504, 65519, 65520, 448, 464, 465, 57344, 61440, 2**-25, 3e-8, 1e-45, np.inf, np.nan]
+    ends = [0, 65504, 65519, 65520, 448, 464, 465, 57344, 61440, 2**-25, 1e-45, np.inf, np.nan]
     near = np.asarray(ends, np.float32)
     x = np.concatenate([bits.view(np.float32), near, -near])
     x.tofile(tmp_path / "x")
